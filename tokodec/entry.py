@@ -1,0 +1,58 @@
+"""One row of the zoo: a class, its configuration, and where its weights are. Tables are plain and merged upward."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from torch import nn
+
+from tokodec.api import Codec, ContinuousTokenizer, DiscreteTokenizer
+from tokodec.errors import InputError
+
+_KINDS: Mapping[type[Any], str] = {Codec: "codec", DiscreteTokenizer: "discrete", ContinuousTokenizer: "continuous"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A weights file of ours: its name in ``pretrained/`` and its terms. The ledger there holds its checksum."""
+
+    file: str
+    licence: str = "Apache-2.0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A named model. ``config`` is the one argument of ``build``."""
+
+    build: type[nn.Module]
+    config: Any
+    family: str
+    weights: Weights | None = None
+    media: str = "image"
+    input: str = "rgb"
+    """What goes in at the door: RGB pixels unless said otherwise (depth, features ...)."""
+    variable_rate: bool = False
+    variable_length: bool = False
+
+    @property
+    def kind(self) -> str:
+        """codec, discrete, continuous or reducer."""
+        return next((kind for base, kind in _KINDS.items() if issubclass(self.build, base)), "reducer")
+
+    def create(self, overrides: Mapping[str, Any]) -> nn.Module:
+        """The model with freshly initialised weights; ``overrides`` replace fields of its configuration."""
+        known = [f.name for f in fields(self.config)]
+        unknown = sorted(set(overrides) - set(known))
+        if unknown:
+            raise InputError(f"{self.family} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+        return self.build(replace(self.config, **overrides))
+
+
+def merge(*tables: Mapping[str, Entry]) -> dict[str, Entry]:
+    """One table out of several. A name that is taken twice is our mistake."""
+    merged: dict[str, Entry] = {}
+    for table in tables:
+        twice = merged.keys() & table.keys()
+        assert not twice, f"names taken twice: {sorted(twice)}"
+        merged.update(table)
+    return merged
