@@ -1,0 +1,73 @@
+"""The zoo: every model that ``create`` knows.
+
+``python -m tokodec.zoo`` writes what listing reads: ``tokodec/zoo.json`` and the tables in the README files. Run it after a
+change to a ``MODELS`` table or to ``pretrained/``; a test fails until it is done.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from tokodec import codecs, listing, tokenizers
+from tokodec.catalogue import ModelInfo, folder, newest, room
+from tokodec.entry import Entry, merge
+
+MODELS: Mapping[str, Entry] = merge(codecs.MODELS, tokenizers.MODELS)
+
+
+def create(name: str, overrides: Mapping[str, Any] | None = None) -> nn.Module:
+    """The model of that name with freshly initialised weights.
+
+    ``overrides`` replace fields of its configuration. A name without version is the newest one. Raises ModelNotFound,
+    and InputError for a setting that the model does not have.
+    """
+    return MODELS[newest(name, MODELS)].create(overrides or {})
+
+
+def rows() -> list[ModelInfo]:
+    """What listing says of every model, by name. Builds each of them to count its parameters."""
+    return [_row(name, MODELS[name]) for name in sorted(MODELS)]
+
+
+def _row(name: str, entry: Entry) -> ModelInfo:
+    weights = folder("pretrained") / entry.weights.file if entry.weights else None
+    size = weights.stat().st_size if weights and weights.is_file() else None
+    return ModelInfo(
+        name=name,
+        kind=entry.kind,
+        media=entry.media,
+        family=entry.family,
+        pretrained=size is not None and not name.endswith("_test"),
+        variable_rate=entry.variable_rate,
+        variable_length=entry.variable_length,
+        licence=entry.weights.licence if entry.weights else "Apache-2.0",
+        params=sum(p.numel() for p in entry.create({}).parameters()),
+        bytes=size,
+    )
+
+
+def generated(models: Sequence[ModelInfo]) -> dict[Path, str]:
+    """The text of every generated file of the checkout."""
+    root = folder("codecs").parent
+    files = {root / "tokodec" / "zoo.json": listing.to_json(models)}
+    for path, cards, kept in _tables(root, models):
+        files[path] = listing.fill(path.read_text(encoding="utf-8"), listing.table(kept, cards=cards))
+    return files
+
+
+def _tables(root: Path, models: Sequence[ModelInfo]) -> list[tuple[Path, str, list[ModelInfo]]]:
+    of_room = {name: [m for m in models if room(m.kind) == name] for name in ("codecs", "tokenizers")}
+    rooms = [(root / name / "README.md", "../", kept) for name, kept in of_room.items()]
+    return [(root / "README.md", "", list(models)), *rooms]
+
+
+def main() -> None:
+    """Write all generated files."""
+    for path, text in generated(rows()).items():
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
