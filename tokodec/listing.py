@@ -33,5 +33,6 @@ def fill(text: str, generated: str) -> str:
     """``text`` with what stands between the markers replaced. A file without markers is our mistake."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
-    assert begin and end, f"no {BEGIN} ... {END}"
+    assert begin, f"no {BEGIN}"
+    assert end, f"no {END}"
     return f"{before}{BEGIN}\n{generated}\n{END}{after}"

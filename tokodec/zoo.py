@@ -48,24 +48,18 @@ def _row(name: str, entry: Entry) -> ModelInfo:
     )
 
 
-def generated(models: Sequence[ModelInfo]) -> dict[Path, str]:
-    """The text of every generated file of the checkout."""
-    root = folder("codecs").parent
-    files = {root / "tokodec" / "zoo.json": listing.to_json(models)}
-    for path, cards, kept in _tables(root, models):
-        files[path] = listing.fill(path.read_text(encoding="utf-8"), listing.table(kept, cards=cards))
-    return files
-
-
-def _tables(root: Path, models: Sequence[ModelInfo]) -> list[tuple[Path, str, list[ModelInfo]]]:
-    of_room = {name: [m for m in models if room(m.kind) == name] for name in ("codecs", "tokenizers")}
-    rooms = [(root / name / "README.md", "../", kept) for name, kept in of_room.items()]
-    return [(root / "README.md", "", list(models)), *rooms]
+def generated(root: Path, models: Sequence[ModelInfo]) -> dict[Path, str]:
+    """The text of every generated file of the checkout at ``root``."""
+    tables = {root / "README.md": listing.table(models, cards="")}
+    for name in ("codecs", "tokenizers"):
+        tables[root / name / "README.md"] = listing.table([m for m in models if room(m.kind) == name], cards="../")
+    filled = {path: listing.fill(path.read_text(encoding="utf-8"), table) for path, table in tables.items()}
+    return {root / "tokodec" / "zoo.json": listing.to_json(models), **filled}
 
 
 def main() -> None:
-    """Write all generated files."""
-    for path, text in generated(rows()).items():
+    """Write all generated files of the checkout that this module lies in."""
+    for path, text in generated(Path(__file__).parent.parent, rows()).items():
         path.write_text(text, encoding="utf-8")
 
 
