@@ -98,7 +98,9 @@ def test_an_import_that_climbs_is_seen(source: str) -> None:
 
 
 def test_imports_below_or_within_a_unit_are_allowed() -> None:
-    assert climbs("from tokodec.errors import InputError\nfrom . import picture\nfrom tokodec.media import limits", "tokodec.media.read") == []
+    assert (
+        climbs("from tokodec.errors import InputError\nfrom . import picture\nfrom tokodec.media import limits", "tokodec.media.read") == []
+    )
 
 
 @pytest.mark.parametrize("room", ROOMS)
