@@ -3,7 +3,7 @@
 import math
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Generic, Self, TypeVar
 
@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
 from tokodec.errors import InputError
+from tokodec.numerics import Numerics, Stable
 
 Pixels = Float[Tensor, "b 3 *thw"]
 """RGB in [0, 1]: (b, 3, h, w) for pictures, (b, 3, t, h, w) for clips."""
@@ -138,12 +139,14 @@ class Symbols(_Code):
     """The integers that a codec writes: latents by name, in coding order.
 
     ``level`` is the integer quality of each item. ``values`` are int32, ``(b, c, h, w)``. ``size`` is the size of
-    the pictures, (h, w).
+    the pictures, (h, w). ``context`` is what the walk that made them derived from them (means, code tables), kept so
+    that nobody computes it again; it may be empty.
     """
 
     values: Mapping[str, Int[Tensor, "b c h w"]]
     level: Int[Tensor, " b"]
     size: tuple[int, ...]
+    context: Mapping[str, Tensor] = field(default_factory=dict)
 
     def crc32(self) -> list[int]:
         """CRC-32 of each item's symbols as little-endian int32, latents in coding order."""
@@ -178,6 +181,15 @@ CodeT = TypeVar("CodeT", Tokens, Latents, Bitstream)
 class Autoencoder(nn.Module, ABC, Generic[CodeT]):
     """Pixels to a code and back. Deterministic in eval mode."""
 
+    name: str
+    """In the zoo, with its version; set when weights are loaded."""
+    fingerprint: bytes
+    """Hash of the weights as stored, the configuration and the entropy tables; set when weights are loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numerics: Numerics = Stable()
+
     @abstractmethod
     def encode(self, x: Pixels, *, quality: float | Float[Tensor, " b"] | None = None) -> CodeT:
         """The code of pictures in [0, 1]; ``quality`` in [0, 1] where the rate varies, else it is refused."""
@@ -201,6 +213,9 @@ class ContinuousTokenizer(Autoencoder[Latents]):
 
 class Codec(Autoencoder[Bitstream]):
     """Pictures to real bytes, never an estimate. ``encode`` and ``decode`` compose four public stages."""
+
+    def freeze(self, pictures: Iterable[Pixels]) -> None:  # noqa: B027  a codec may have nothing to do
+        """After training: make the exact tables and nets. ``pictures``: batches of typical ones, to read ranges from."""
 
     @abstractmethod
     def symbols(self, x: Pixels, quality: float | Float[Tensor, " b"] | None = None) -> Symbols:

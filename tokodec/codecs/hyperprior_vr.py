@@ -1,0 +1,243 @@
+"""A variable-rate mean-scale hyperprior: one set of weights for every quality.
+
+    x ── g_a ──> y ──────────── x gain ── round(. - mean) ──> s ══ bits ══> s + mean ── / gain ──> y_hat ── g_s ──> x_hat
+                 │                              ↑ mean, scale                ↑
+                h_a ──> z ── x gain ── round ══ bits ══> z_hat ── / gain ── h_s (exact integers)
+
+Every place where the rate enters is a gain that follows ``quality``: on y and z (the quantisation step), on the features
+of g_a and g_s, and on the scales of y and z. ``h_s`` sees values without gain, so its predictions hold for all rates: the
+mean is multiplied by the gain of y, the scale likewise and by a learned factor.
+
+h_s decides the code tables, so after training it is carried over into exact integer arithmetic (``freeze``), and with it
+all gains: encoder and decoder agree to the bit on any machine. g_a and g_s may run in any precision.
+
+Sources: the mean-scale hyperprior of Minnen et al., "Joint autoregressive and hierarchical priors for learned image
+compression", NeurIPS 2018; interpolated gains of Cui et al., CVPR 2021. Transforms: :mod:`tokodec.nn.lowres`.
+"""
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tokodec.api import Codec, Output, Pixels, Symbols
+from tokodec.entropy.coder import Hand, Holder, Meter, Reader, Rounder, Writer
+from tokodec.entropy.fixed import LEVELS
+from tokodec.entropy.gaussian import gaussian_bits
+from tokodec.entropy.hyper import ExactHyper, Parameters
+from tokodec.entropy.rounding import Rounded
+from tokodec.entry import Entry, Weights
+from tokodec.errors import CorruptFile, InputError
+from tokodec.nn.chain import ConvChain, Link
+from tokodec.nn.gain import Gain
+from tokodec.nn.lowres import STRIDE, LowResAnalysis, LowResSynthesis
+
+_HYPER_STRIDE = 4
+_LEVEL = struct.Struct("<H")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HyperpriorVRConfig:
+    """Widths and depths. ``N``: features at 1/8. ``W``: features at 1/16. ``M``: latents y. ``H``: hyper features. ``Z``: latents z."""
+
+    N: int = 128
+    W: int = 192
+    M: int = 320
+    H: int = 128
+    Z: int = 64
+    blocks8: int = 2
+    blocks16: int = 2
+    rows: int = 16
+
+
+class HyperAnalysis(nn.Module):
+    """y to z at 1/64 of the picture."""
+
+    def __init__(self, M: int, H: int, Z: int) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(M, H, 1)
+        self.down1 = nn.Conv2d(H, H, 3, stride=2, padding=1)
+        self.down2 = nn.Conv2d(H, H, 3, stride=2, padding=1)
+        self.tail = nn.Conv2d(H, Z, 1)
+
+    def forward(self, y: Float[Tensor, "b m h w"]) -> Float[Tensor, "b z h4 w4"]:
+        h = F.leaky_relu(self.head(_pad(y, _HYPER_STRIDE)), 0.1)
+        h = F.leaky_relu(self.down2(F.leaky_relu(self.down1(h), 0.1)), 0.1)
+        return self.tail(h).float()
+
+
+class HyperpriorVR(Rounded, Codec):
+    """See the module's docstring. Freshly made or trained it can train; ``freeze`` makes it a codec."""
+
+    def __init__(self, config: HyperpriorVRConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        self.g_a = LowResAnalysis(c.N, c.W, c.M, c.blocks8, c.blocks16)
+        self.g_s = LowResSynthesis(c.N, c.W, c.M, c.blocks8, c.blocks16)
+        self.h_a = HyperAnalysis(c.M, c.H, c.Z)
+        grow = (Link(width=c.H, shuffle=2), Link(width=c.H, kernel=3))
+        self.h_s = ConvChain(c.Z, (Link(width=c.H, kernel=3), *grow, *grow, Link(width=2 * c.M)))
+        # Start: quantiser steps of 2**-1.5 to 2**-6.5 of full range from quality 0 to 1.
+        self.gain_y = Gain(c.rows, c.M, low=1.5, high=6.5)
+        self.gain_z = Gain(c.rows, c.Z, low=0.5, high=2.0)
+        self.scale_y = Gain(c.rows, c.M)
+        self.scale_z = Gain(c.rows, c.Z, low=1.0, high=2.0)
+        self.gain_a = Gain(c.rows, c.N)
+        self.gain_s = Gain(c.rows, c.N)
+        last = self.h_s.convs[-1]
+        assert isinstance(last.bias, Tensor)
+        last.bias.data[c.M :] = -2
+        self.exact = ExactHyper(self.h_s, rows=c.rows, M=c.M, Z=c.Z)
+
+    # --- training
+
+    def forward(self, x: Pixels, *, quality: Float[Tensor, " b"] | None = None) -> Output:
+        """Terms of each item: ``mse`` (RGB in [0, 1]), ``bpp`` and, within it, ``bpp_side`` of the hyper latents.
+
+        Training mode: differentiable, with the rounding of the current phase. Eval mode: what the codec writes.
+        """
+        if not self.training:
+            return self._measured(x, quality)
+        q = _qualities(quality, x)
+        y = self.g_a(_pad(x, STRIDE) - 0.5, self.gain_a(q))
+        gain_z = torch.exp2(self.gain_z(q))[..., None, None]
+        z = self.h_a(y) * gain_z
+        scale_z = torch.exp2(self.scale_z(q))[..., None, None].expand_as(z)
+        bits_z = gaussian_bits(self.rounding.for_rate(z), scale_z)
+        prior = self.h_s(self.rounding.for_decoder(z) / gain_z).float()[..., : y.shape[2], : y.shape[3]]
+        mean, log2_scale = prior.chunk(2, 1)
+        log2_gain = self.gain_y(q)[..., None, None]
+        gain = torch.exp2(log2_gain)
+        scale = torch.exp2((log2_scale + log2_gain + self.scale_y(q)[..., None, None]).clamp(-8, 12))
+        v = (y - mean) * gain
+        bits_y = gaussian_bits(self.rounding.for_rate(v), scale)
+        y_hat = self.rounding.for_decoder(v) / gain + mean
+        pixels = self.g_s(y_hat, self.gain_s(q))[..., : x.shape[2], : x.shape[3]] + 0.5
+        return _output(x, pixels, bits_y + bits_z, bits_z)
+
+    def freeze(self, pictures: Iterable[Pixels]) -> None:
+        """Make the exact tables and integer nets from the trained ones.
+
+        ``pictures`` are typical ones, batches of any size; ranges of activations are read from them at several rates.
+        """
+        samples: list[Tensor] = []
+        with torch.inference_mode():
+            for x in pictures:
+                for quality in (0.0, 0.25, 0.5, 0.75, 1.0):
+                    q = torch.full((x.shape[0],), quality, device=x.device)
+                    gain = torch.exp2(self.gain_z(q))[..., None, None]
+                    samples.append((self.h_a(self.g_a(_pad(x, STRIDE) - 0.5, self.gain_a(q))) * gain).round() / gain)
+            self.exact.freeze(self.h_s, samples, self.gain_y, self.gain_z, self.scale_y, self.scale_z)
+
+    # --- the codec
+
+    def symbols(self, x: Pixels, quality: float | Float[Tensor, " b"] | None = None) -> Symbols:
+        """What will be written, for pictures in [0, 1] and a quality in [0, 1] (one for all, or one each)."""
+        level = (_qualities(quality, x).double() * (LEVELS - 1)).round().long()
+        with self.numerics.transforms(x.device):
+            y = self.g_a(_pad(x, STRIDE) - 0.5, self.gain_a(level.float() / (LEVELS - 1)))
+            z = self.h_a(y)
+        latents = {"z": z * self.exact.gain_of_z(level), "y": y * self.exact.gain(level)}
+        return self._walk(Rounder(self.exact.tables.coding, latents), level, (x.shape[2], x.shape[3]))
+
+    def write(self, symbols: Symbols) -> list[bytes]:
+        """One payload an item: the level as u16, then the range coder's words."""
+        return [self._write(symbols[i : i + 1]) for i in range(len(symbols))]
+
+    def _write(self, one: Symbols) -> bytes:
+        writer = Writer(self.exact.tables.coding, one.values)
+        self._walk(writer, one.level, one.size, one.context)
+        return _LEVEL.pack(int(one.level)) + writer.bytes()
+
+    def read(self, data: Sequence[bytes], size: tuple[int, ...]) -> Symbols:
+        """The symbols of payloads of pictures of ``size`` (h, w). Raises CorruptFile."""
+        items = [self._read(payload, size) for payload in data]
+        return Symbols(
+            values={name: torch.cat([item.values[name] for item in items]) for name in items[0].values},
+            level=torch.cat([item.level for item in items]),
+            size=size,
+            context={name: torch.cat([item.context[name] for item in items]) for name in items[0].context},
+        )
+
+    def _read(self, payload: bytes, size: tuple[int, ...]) -> Symbols:
+        if len(payload) < _LEVEL.size:
+            raise CorruptFile(f"a payload of {len(payload)} bytes is too short to hold its quality level")
+        (level,) = _LEVEL.unpack_from(payload)
+        if level >= LEVELS:
+            raise CorruptFile(f"quality level {level} does not exist; the last is {LEVELS - 1}")
+        reader = Reader(self.exact.tables.coding, payload[_LEVEL.size :])
+        symbols = self._walk(reader, torch.tensor([level], device=self.exact.index_unit.device), size)
+        reader.finish()
+        return symbols
+
+    def synthesise(self, symbols: Symbols) -> Pixels:
+        """Pictures in [0, 1] of the size that was encoded."""
+        if not symbols.context:
+            symbols = self._walk(Holder(symbols.values), symbols.level, symbols.size)
+        y_hat = (symbols.values["y"] + symbols.context["mean"]) / self.exact.gain(symbols.level)
+        with self.numerics.transforms(y_hat.device):
+            x = self.g_s(y_hat, self.gain_s(symbols.level.float() / (LEVELS - 1)))
+        return (x[..., : symbols.size[0], : symbols.size[1]] + 0.5).clamp(0, 1)
+
+    def estimate(self, symbols: Symbols) -> Float[Tensor, " b"]:
+        """Ideal bits of each payload: code lengths of its symbols under the tables, and its level."""
+        return torch.tensor([self._estimate(symbols[i : i + 1])["all"] for i in range(len(symbols))], dtype=torch.float64)
+
+    def _estimate(self, one: Symbols) -> dict[str, float]:
+        meter = Meter(self.exact.tables.coding, one.values)
+        self._walk(meter, one.level, one.size, one.context)
+        return {**meter.bits, "all": sum(meter.bits.values()) + 8 * _LEVEL.size}
+
+    def _walk(self, hand: Hand, level: Int[Tensor, " b"], size: tuple[int, ...], context: Mapping[str, Tensor] | None = None) -> Symbols:
+        """Ask ``hand`` for z, then for y given z: the only place that knows the order of the symbols."""
+        grid = (-(-size[0] // STRIDE), -(-size[1] // STRIDE))
+        grid_z = (-(-grid[0] // _HYPER_STRIDE), -(-grid[1] // _HYPER_STRIDE))
+        z = hand.take("z", self.exact.index_z(level, grid_z), 0.0)
+        p = Parameters(**context) if context else self.exact.predict(z, level, grid)
+        y = hand.take("y", p.index, p.mean)
+        return Symbols(values={"z": z, "y": y}, level=level, size=size, context={"mean": p.mean, "index": p.index})
+
+    def _measured(self, x: Pixels, quality: Float[Tensor, " b"] | None) -> Output:
+        symbols = self.symbols(x, quality)
+        bits = [self._estimate(symbols[i : i + 1]) for i in range(len(symbols))]
+        total, side = (torch.tensor([b[name] for b in bits], dtype=torch.float32, device=x.device) for name in ("all", "z"))
+        return _output(x, self.synthesise(symbols), total, side)
+
+
+def _output(x: Pixels, pixels: Pixels, bits: Float[Tensor, " b"], side: Float[Tensor, " b"]) -> Output:
+    area = x.shape[2] * x.shape[3]
+    mse = (pixels - x).square().flatten(1).mean(1)
+    return Output(pixels=pixels, terms={"mse": mse, "bpp": bits / area, "bpp_side": side / area})
+
+
+def _qualities(quality: float | Float[Tensor, " b"] | None, x: Pixels) -> Float[Tensor, " b"]:
+    if quality is None:
+        raise InputError("this model has a variable rate: give a quality in [0, 1]")
+    q = torch.as_tensor(quality, dtype=torch.float32, device=x.device).expand(x.shape[0])
+    if not bool(((q >= 0) & (q <= 1)).all()):
+        raise InputError(f"quality {quality} is not in [0, 1]")
+    return q
+
+
+def _pad(x: Float[Tensor, "b c h w"], multiple: int) -> Float[Tensor, "b c h2 w2"]:
+    """Replicate the last row and column up to a multiple."""
+    bottom, right = -x.shape[2] % multiple, -x.shape[3] % multiple
+    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
+
+
+MODELS = {
+    "hyperprior_vr.v1": Entry(
+        build=HyperpriorVR, config=HyperpriorVRConfig(), family="hyperprior_vr", weights=Weights(file="hyperprior_vr.v1.safetensors"), variable_rate=True
+    ),
+    "hyperprior_vr_test": Entry(
+        build=HyperpriorVR,
+        config=HyperpriorVRConfig(N=8, W=12, M=24, H=8, Z=8, blocks8=1, blocks16=1, rows=4),
+        family="hyperprior_vr",
+        weights=Weights(file="hyperprior_vr_test.safetensors"),
+        variable_rate=True,
+    ),
+}

@@ -1,0 +1,1 @@
+"""Training pictures: shards on disk, and the crops that a step sees."""

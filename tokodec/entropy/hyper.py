@@ -1,0 +1,93 @@
+"""The side of a hyperprior that must be exact: from the symbols of z to the mean and the code table of every symbol of y."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int, Int32, UInt8
+from torch import Tensor, nn
+
+from tokodec.entropy.fixed import ONE, Exp2, FixedGain, round_log2
+from tokodec.entropy.gaussian import SCALE_MIN
+from tokodec.entropy.integer import INPUT_MAX, IntegerChain
+from tokodec.entropy.tables import STEPS_PER_OCTAVE, TABLES, GaussianTables
+from tokodec.nn.chain import ConvChain
+from tokodec.nn.gain import Gain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """``mean`` in steps of the quantiser; ``index``: the code table."""
+
+    mean: Float[Tensor, "b m h w"]
+    index: UInt8[Tensor, "b m h w"]
+
+
+class ExactHyper(nn.Module):
+    """Integer nets and fixed-point gains. Every result is the same to the bit on every device, batch and layout.
+
+    No operation here may be fused with its neighbour (multiply-add), so none of it is ever compiled.
+    """
+
+    step_z: Tensor
+    index_unit: Tensor
+
+    def __init__(self, h_s: ConvChain, *, rows: int, M: int, Z: int) -> None:
+        super().__init__()
+        self.M = M
+        self.chain = IntegerChain(h_s)
+        self.gain_y = FixedGain(rows, M)
+        self.gain_z = FixedGain(rows, Z)
+        self.scale_y = FixedGain(rows, M)
+        self.scale_z = FixedGain(rows, Z)
+        self.exp2 = Exp2()
+        self.tables = GaussianTables()
+        self.register_buffer("step_z", torch.zeros(Z, dtype=torch.int32))
+        self.register_buffer("index_unit", torch.ones(M))
+
+    def freeze(
+        self, h_s: ConvChain, samples: Sequence[Float[Tensor, "b z h w"]], gain_y: Gain, gain_z: Gain, scale_y: Gain, scale_z: Gain
+    ) -> None:
+        """Take trained nets and gains. ``samples``: typical rounded z, gain taken off."""
+        self.gain_y.copy_(gain_y)
+        self.gain_z.copy_(gain_z)
+        self.scale_z.copy_(scale_z)
+        self.scale_y.rows.copy_(round_log2(gain_y.log2) + round_log2(scale_y.log2))
+        reach = torch.stack([s.abs().amax((0, 2, 3)) for s in samples]).amax(0) * 1.2
+        reach = torch.where(reach > 0, reach, reach.amax().clamp(min=1e-6))
+        self.step_z.copy_(round_log2(torch.log2(reach / INPUT_MAX)))
+        with torch.no_grad():
+            self.chain.quantise(h_s, torch.exp2(self.step_z.double() / ONE), list(samples))
+        self.index_unit.copy_(self._unit[self.M :] * STEPS_PER_OCTAVE)
+
+    @property
+    def _unit(self) -> Float[Tensor, " c"]:
+        unit: Tensor = self.chain.convs[-1].unit
+        return unit
+
+    def index_z(self, level: Int[Tensor, " b"], grid: tuple[int, int]) -> UInt8[Tensor, "b z h w"]:
+        """The code table of every symbol of z on a grid of (h, w)."""
+        return self._index(self.scale_z(level).float() * (STEPS_PER_OCTAVE / ONE))[..., None, None].expand(-1, -1, *grid)
+
+    def predict(self, z: Int32[Tensor, "b z h4 w4"], level: Int[Tensor, " b"], grid: tuple[int, int]) -> Parameters:
+        """Mean and code table of every symbol of y on a grid of (h, w), from the symbols of z."""
+        shrink = self.exp2(-self.gain_z(level) - self.step_z)[..., None, None]
+        sums = self.chain((z.float() * shrink).round_().clamp_(-INPUT_MAX, INPUT_MAX))[..., : grid[0], : grid[1]]
+        mean = (sums[:, : self.M] * self._unit[: self.M, None, None]) * self.gain(level)
+        offset = self.scale_y(level).float() * (STEPS_PER_OCTAVE / ONE)
+        index = self._index((sums[:, self.M :] * self.index_unit[:, None, None]).add_(offset[..., None, None]))
+        return Parameters(mean=mean, index=index)
+
+    def gain(self, level: Int[Tensor, " b"]) -> Float[Tensor, "b m 1 1"]:
+        """Quantiser steps per unit of y."""
+        return self.exp2(self.gain_y(level))[..., None, None]
+
+    def gain_of_z(self, level: Int[Tensor, " b"]) -> Float[Tensor, "b z 1 1"]:
+        """Quantiser steps per unit of z."""
+        return self.exp2(self.gain_z(level))[..., None, None]
+
+    def _index(self, place: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
+        """The nearest table, for log2 scales in units of tables; single operations on float32, none in place of another."""
+        nearest = (place + (0.5 - math.log2(SCALE_MIN) * STEPS_PER_OCTAVE)).floor_()
+        return nearest.clamp_(0, TABLES - 1).to(torch.uint8)

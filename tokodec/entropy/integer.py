@@ -1,0 +1,90 @@
+"""Convolutions in exact integer arithmetic, carried by float32.
+
+Weights are integers of 8 bits, activations integers of 0..255 (the input: -127..127), and every possible sum stays below
+2^24. So each product and each partial sum is an integer that float32 holds exactly, whatever the order of summation,
+thread count, memory format or device, and even when a backend rounds the operands to TF32 or bfloat16, which hold
+integers up to 256. Between layers stand one IEEE multiplication, one rounding and one clamp: the same bits everywhere.
+Source: Ballé et al., "Integer networks for data compression with latent-variable models", ICLR 2019.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tokodec.nn.chain import ConvChain, Link
+
+INPUT_MAX = 127
+_ACTIVATION_MAX = 255
+_WEIGHT_MAX = 127
+_SUM_MAX = 2**24 - 1
+
+
+class IntegerConv(nn.Module):
+    """One convolution: integer weights and bias, and what one unit of its sums is worth."""
+
+    weight: Tensor
+    bias: Tensor
+    unit: Tensor
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.padding = conv.padding
+        self.register_buffer("weight", torch.zeros_like(conv.weight, dtype=torch.int8))
+        self.register_buffer("bias", torch.zeros(conv.out_channels, dtype=torch.int32))
+        self.register_buffer("unit", torch.ones(conv.out_channels))
+
+    def quantise(self, conv: nn.Conv2d, step_in: Float[Tensor, " c"], input_max: int) -> Float[Tensor, " d"]:
+        """Take the weights of ``conv`` for inputs in steps of ``step_in``; returns the value of one unit of each sum."""
+        weight = conv.weight.detach().double() * step_in.double()[None, :, None, None]
+        assert conv.bias is not None
+        bias = conv.bias.detach().double()
+        magnitude = weight.abs().flatten(1)
+        # The largest integer scale for which neither a weight nor any possible sum leaves its range.
+        by_weight = _WEIGHT_MAX / magnitude.amax(1).clamp(min=1e-12)
+        rounding_room = input_max * magnitude.shape[1] * 0.5 + 1
+        by_sum = (_SUM_MAX - rounding_room) / (magnitude.sum(1) * input_max + bias.abs()).clamp(min=1e-12)
+        scale = torch.minimum(by_weight, by_sum)
+        self.weight.copy_((weight * scale[:, None, None, None]).round().to(torch.int8))
+        self.bias.copy_((bias * scale).round().to(torch.int32))
+        worst = self.weight.double().abs().flatten(1).sum(1) * input_max + self.bias.double().abs()
+        assert bool((worst <= _SUM_MAX).all())
+        return 1 / scale
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        """Exact sums: integers held in float32."""
+        return F.conv2d(x, self.weight.float(), self.bias.float(), padding=self.padding)
+
+
+class IntegerChain(nn.Module):
+    """A :class:`ConvChain` in integers: inputs -127..127, outputs sums, ``convs[-1].unit`` says what one is worth."""
+
+    def __init__(self, chain: ConvChain) -> None:
+        super().__init__()
+        self.links: tuple[Link, ...] = chain.links
+        self.convs = nn.ModuleList(IntegerConv(conv) for conv in chain.convs)  # type: ignore[arg-type]
+
+    def quantise(self, chain: ConvChain, step_in: Float[Tensor, " c"], samples: list[Float[Tensor, "b c h w"]]) -> None:
+        """Take the weights of ``chain``; ``samples`` are typical inputs, from which the ranges of activations are read.
+
+        ``step_in``: the value of one integer step of each input channel.
+        """
+        input_max, step = INPUT_MAX, step_in
+        for i, conv in enumerate(self.convs[:-1]):
+            unit = conv.quantise(chain.convs[i], step, input_max)
+            samples = [F.relu(F.pixel_shuffle(chain.convs[i](s), self.links[i].shuffle)) for s in samples]
+            reach = torch.stack([s.amax((0, 2, 3)) for s in samples]).amax(0) * 1.2
+            step = torch.where(reach > 0, reach, reach.amax().clamp(min=1e-6)).double() / _ACTIVATION_MAX
+            # Channels of a shuffled convolution lie side by side: each takes the step of the channel it becomes.
+            conv.unit.copy_(unit / step.repeat_interleave(self.links[i].shuffle ** 2))
+            input_max = _ACTIVATION_MAX
+        self.convs[-1].unit.copy_(self.convs[-1].quantise(chain.convs[-1], step, input_max))
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """Exact sums of the last convolution, for integer inputs held in float32."""
+        with torch.autocast(x.device.type, enabled=False):
+            for conv, link in zip(self.convs[:-1], self.links[:-1], strict=True):
+                x = (conv(x) * conv.unit[:, None, None]).round_().clamp_(0, _ACTIVATION_MAX)
+                x = F.pixel_shuffle(x, link.shuffle)
+            result: Tensor = self.convs[-1](x)
+            return result

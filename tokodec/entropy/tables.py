@@ -1,0 +1,88 @@
+"""Code tables of rounded Gaussians: integer counts, made once and stored with the weights."""
+
+import math
+from functools import cached_property
+
+import constriction
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+
+from tokodec.entropy.gaussian import SCALE_MIN
+
+TABLES = 64
+SCALE_MAX = 256.0
+STEPS_PER_OCTAVE = (TABLES - 1) / math.log2(SCALE_MAX / SCALE_MIN)
+"""Tables stand at scales SCALE_MIN * 2 ** (index / STEPS_PER_OCTAVE)."""
+
+PRECISION = 24
+_TAIL = 2e-5
+_CERTAIN = 1e-4
+
+
+def _counts(scale: float) -> Int[np.ndarray, " n"]:
+    """Counts of -r..r and of the escape, each at least one, summing to 2**24; r leaves less than _TAIL outside."""
+
+    def beyond(v: float) -> float:
+        return 0.5 * math.erfc(v / scale / math.sqrt(2))
+
+    radius = next(r for r in range(1, 1 << 16) if 2 * beyond(r + 0.5) < _TAIL)
+    mass = [beyond(abs(v) - 0.5) - beyond(abs(v) + 0.5) if v else 1 - 2 * beyond(0.5) for v in range(-radius, radius + 1)]
+    share = np.array([*mass, 2 * beyond(radius + 0.5)])
+    free = (1 << PRECISION) - len(share)
+    counts = np.floor(share / share.sum() * free).astype(np.int64)
+    counts[radius] += free - counts.sum()
+    return counts + 1
+
+
+class GaussianTables(nn.Module):
+    """One table a scale, of symbols -r..r and an escape, as flat integer counts.
+
+    ``skip_below``: symbols of the first so many tables are certain to be zero (but for one in 1/_CERTAIN) and are
+    neither written nor read.
+    """
+
+    counts: Tensor
+    radius: Tensor
+    skip_below: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        tables = [_counts(SCALE_MIN * 2 ** (i / STEPS_PER_OCTAVE)) for i in range(TABLES)]
+        certain = sum(1 - t.max() / (1 << PRECISION) < _CERTAIN for t in tables)
+        self.register_buffer("counts", torch.from_numpy(np.concatenate(tables)).to(torch.int32))
+        self.register_buffer("radius", torch.tensor([(len(t) - 2) // 2 for t in tables], dtype=torch.int32))
+        self.register_buffer("skip_below", torch.tensor(certain, dtype=torch.int32))
+
+    @cached_property
+    def coding(self) -> "CodingTables":
+        """The tables as the coder wants them. Made on first use, after the weights are loaded."""
+        return CodingTables(self.counts.cpu().numpy(), self.radius.cpu().numpy(), int(self.skip_below))
+
+
+class CodingTables:
+    """Tables for the entropy coder: constriction's models over exactly the stored counts, and ideal code lengths."""
+
+    def __init__(self, counts: Int[np.ndarray, " n"], radius: Int[np.ndarray, " t"], skip_below: int) -> None:
+        self.radius = radius
+        self.skip_below = skip_below
+        parts = np.split(counts.astype(np.float64), np.cumsum(2 * radius + 2)[:-1])
+        # constriction gives every symbol one count of its own and scales what it is handed to the rest, here by exactly 1.
+        self.models = [constriction.stream.model.Categorical(part - 1, perfect=False) for part in parts]
+        self._bits = PRECISION - np.log2(counts.astype(np.float64))
+        self._centre = np.concatenate([[0], np.cumsum(2 * radius + 2)[:-1]]) + radius
+
+    def bits(self, index: UInt8[np.ndarray, " n"], values: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Ideal length of each symbol in bits; skipped ones cost nothing, escapes what their raw bits cost too."""
+        radius = self.radius[index]
+        excess = np.abs(values) - radius - 1
+        escaped = excess >= 0
+        place = self._centre[index] + np.where(escaped, radius + 1, values)
+        bits = np.where(index < self.skip_below, 0.0, self._bits[place])
+        if escaped.any():
+            bits[escaped] += ESCAPE_LENGTH_BITS + np.floor(np.log2(2 * excess[escaped] + 1 + (values[escaped] < 0)))
+        return bits
+
+
+ESCAPE_LENGTH_BITS = 5

@@ -1,0 +1,21 @@
+"""The table of objectives, by the name a recipe uses."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from tokodec.api import Output, Pixels
+from tokodec.losses.rate_distortion import RateDistortion
+
+
+class Objective(Protocol):
+    """A frozen dataclass whose fields are the recipe's settings."""
+
+    def __call__(self, x: Pixels, quality: Float[Tensor, " b"], output: Output) -> Float[Tensor, " b"]:
+        """One loss an item."""
+        ...
+
+
+OBJECTIVES: Mapping[str, type[Any]] = {"rate_distortion": RateDistortion}

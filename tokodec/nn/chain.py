@@ -1,0 +1,38 @@
+"""A chain of convolutions simple enough to be carried over into exact integer arithmetic."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """One convolution: ``width`` channels after it, an odd ``kernel``, then pixel shuffle by ``shuffle``."""
+
+    width: int
+    kernel: int = 1
+    shuffle: int = 1
+
+
+class ConvChain(nn.Module):
+    """``conv, pixel shuffle, ReLU`` again and again; the last link is a bare convolution.
+
+    Zero padding keeps the size; a shuffle by r makes it r times larger.
+    """
+
+    def __init__(self, channels: int, links: Sequence[Link]) -> None:
+        super().__init__()
+        self.links = tuple(links)
+        self.convs = nn.ModuleList()
+        for link in links:
+            self.convs.append(nn.Conv2d(channels, link.width * link.shuffle**2, link.kernel, padding=link.kernel // 2))
+            channels = link.width
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        for conv, link in zip(self.convs[:-1], self.links[:-1], strict=True):
+            x = F.relu(F.pixel_shuffle(conv(x), link.shuffle))
+        result: Tensor = self.convs[-1](x)
+        return result

@@ -1,0 +1,1 @@
+"""Weights: finding, verifying, loading and saving them."""

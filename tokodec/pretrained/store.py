@@ -1,0 +1,143 @@
+"""Weights files: one safetensors file is a whole model, its name and configuration in the header.
+
+Floating parameters are stored in 16 bits, exact tables as the integers they are. The checksum in the ledger is verified
+before anything is parsed, keys are strict, and only architectures of the zoo can be named: a file never runs code.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse
+from torch import Tensor, nn
+
+from tokodec.api import Autoencoder
+from tokodec.catalogue import folder, ledger
+from tokodec.errors import InputError, ModelNotFound, WeightsMismatch
+from tokodec.numerics import PROFILES
+from tokodec.pretrained.tensors import write
+from tokodec.zoo import MODELS, newest
+
+FINGERPRINT_BYTES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsFile:
+    """What a weights file holds. ``tensors`` are as stored; ``fingerprint`` identifies what they decode."""
+
+    model: str
+    config: Mapping[str, Any]
+    tensors: dict[str, Tensor]
+    fingerprint: bytes
+
+
+def load(name: str, *, device: str | torch.device = "cpu", numerics: str = "stable") -> Autoencoder[Any]:
+    """A model with its weights, in eval mode.
+
+    ``name``: one of ``list_models()``, ``hf:org/repo@revision``, or ``dir:FOLDER`` (a folder or file that ``save`` or a
+    training run wrote). ``numerics``: ``stable`` (float32, deterministic) or ``fast`` (bfloat16 transforms).
+    The model carries ``name`` and ``fingerprint`` (8 bytes). Raises ModelNotFound, WeightsMismatch, InputError.
+    """
+    if numerics not in PROFILES:
+        raise InputError(f"there is no numerics profile {numerics!r}; there are {', '.join(PROFILES)}")
+    weights = read_weights(name)
+    model = MODELS[newest(weights.model, MODELS)].create(weights.config)
+    assert isinstance(model, Autoencoder)
+    _fill(model, weights.tensors)
+    model.name, model.fingerprint, model.numerics = weights.model, weights.fingerprint, PROFILES[numerics]()
+    return model.to(torch.device(device), memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+def save(model: nn.Module, path: Path, *, name: str) -> None:
+    """Write ``model`` as one file. ``name`` is the entry of the zoo that it is."""
+    tensors = {key: (t.half() if t.is_floating_point() and key in _parameters(model) else t) for key, t in model.state_dict().items()}
+    write(path, tensors, {"model": name, "config": asdict(model.config)})  # type: ignore[call-overload]
+
+
+def read_weights(name: str) -> WeightsFile:
+    """The weights that a name stands for (see :func:`load`), checksum verified where the ledger has one."""
+    data = _bytes_of(name)
+    try:
+        tensors, header = parse(data), _metadata(data)
+        meta = json.loads(header["tokodec"])
+        model, config = str(meta["model"]), dict(meta["config"])
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise WeightsMismatch(f"the weights of {name} are not a tokodec weights file ({error})") from None
+    return WeightsFile(model=model, config=config, tensors=tensors, fingerprint=_fingerprint(model, config, tensors))
+
+
+def _bytes_of(name: str) -> bytes:
+    if name.startswith("dir:"):
+        return _read(_in_folder(Path(name.removeprefix("dir:"))), name)
+    if name.startswith("hf:"):
+        return _read(_from_hub(name.removeprefix("hf:")), name)
+    if "/" in name or name.endswith(".safetensors"):
+        raise InputError(f"{name!r} looks like a path: say dir:{name}")
+    entry = MODELS[newest(name, MODELS)]
+    if entry.weights is None:
+        raise ModelNotFound(f"no weights for {name} yet: train it with its recipe, then load dir:FOLDER")
+    data = _read(folder("pretrained") / entry.weights.file, name)
+    row = ledger().get(entry.weights.file)
+    if row is None or hashlib.sha256(data).hexdigest() != row.sha256:
+        raise WeightsMismatch(f"the weights of {name} are damaged: their checksum is not the ledger's; install tokodec again")
+    return data
+
+
+def _in_folder(path: Path) -> Path:
+    return path / "model.safetensors" if path.is_dir() else path
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise ModelNotFound(f"the weights of {name} are not here ({path.name} cannot be read)") from None
+
+
+def _from_hub(place: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    repo, _, revision = place.partition("@")
+    try:
+        return Path(hf_hub_download(repo, "model.safetensors", revision=revision or None))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelNotFound(f"hf:{place} cannot be had: {str(error).splitlines()[0]}") from None
+
+
+def _metadata(data: bytes) -> Mapping[str, str]:
+    length = int.from_bytes(data[:8], "little")
+    header: Mapping[str, Any] = json.loads(data[8 : 8 + length])
+    metadata: Mapping[str, str] = header["__metadata__"]
+    return metadata
+
+
+def _fingerprint(model: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
+    """A hash of what decides the symbols and pictures: family, configuration, and every tensor as stored."""
+    family = MODELS[newest(model, MODELS)].family
+    digest = hashlib.sha256(json.dumps([family, dict(config)], sort_keys=True).encode())
+    for key in sorted(tensors):
+        t = tensors[key].contiguous()
+        digest.update(f"{key} {t.dtype} {tuple(t.shape)}".encode())
+        digest.update(t.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.digest()[:FINGERPRINT_BYTES]
+
+
+def _parameters(model: nn.Module) -> set[str]:
+    return {name for name, _ in model.named_parameters()}
+
+
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy tensors in; any key that is missing, unexpected or of another shape is an error that lists them."""
+    own = model.state_dict()
+    problems = [f"missing {key}" for key in own if key not in tensors]
+    problems += [f"unexpected {key}" for key in tensors if key not in own]
+    problems += [f"{key} is {tuple(t.shape)}, not {tuple(own[key].shape)}" for key, t in tensors.items() if key in own and t.shape != own[key].shape]
+    if problems:
+        raise WeightsMismatch(f"the weights do not fit: {'; '.join(problems[:12])}{' ...' if len(problems) > 12 else ''}")
+    model.load_state_dict(dict(tensors))

@@ -1,0 +1,28 @@
+"""Tensors on disk: one safetensors file, replaced in one rename, so that a kill at any moment leaves a whole one."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Replace ``path``; ``meta`` goes into the header as JSON."""
+    data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {"tokodec": json.dumps(meta)})
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and what was said beside them."""
+    with safe_open(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["tokodec"])

@@ -1,0 +1,215 @@
+"""The training loop: draw, forward, weigh, step, average; log, validate, save."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tokodec.api import Autoencoder, Output
+from tokodec.data import shards
+from tokodec.data.crops import Batch, CropConfig, Crops
+from tokodec.entropy.rounding import ROUNDINGS, Rounded
+from tokodec.errors import InputError
+from tokodec.losses.objective import OBJECTIVES, Objective
+from tokodec.pretrained import store
+from tokodec.pretrained import tensors as disk
+from tokodec.train.optim import Average, groups
+from tokodec.train.recipe import ObjectiveRecipe, Recipe, fill
+from tokodec.train.schedule import moment, past
+from tokodec.train.validate import Validation
+from tokodec.train.world import World
+from tokodec.zoo import create
+
+
+class Trainer:
+    """One run in one folder. Made again over the same folder, it continues where the last checkpoint stands."""
+
+    def __init__(self, recipe: Recipe, out: Path, *, device: torch.device, base: Path = Path()) -> None:
+        self.recipe, self.out, self.device = recipe, out, device
+        self.world = World(device)
+        out.mkdir(parents=True, exist_ok=True)
+        train, validation = shards.split(_find_shards(recipe, base), recipe.data.validation_below)
+        self.crops = Crops(train, seed=recipe.seed, cache_bytes=int(recipe.data.cache_gib * 2**30))
+        self.validation = Validation(validation, train, recipe)
+        torch.manual_seed(recipe.seed)
+        self.model = self._build()
+        if recipe.warm_start:
+            self.model.load_state_dict(store.read_weights(recipe.warm_start).tensors)
+        self.groups = groups(self.model, recipe.optimiser)
+        average = self._build()
+        average.load_state_dict(self.model.state_dict())
+        self.average = Average(self.model, average, recipe.ema)
+        self.objectives = [(o, _objective(o)) for o in recipe.objective]
+        self.forward = torch.compile(self.model) if recipe.compile and device.type == "cuda" else self.model
+        self.step, self.seconds, self.skipped = 0, 0.0, 0
+        self._resume()
+
+    def _build(self) -> Autoencoder[Any]:
+        model = create(self.recipe.model, self.recipe.overrides).to(self.device, memory_format=torch.channels_last)
+        assert isinstance(model, Autoencoder)
+        return model
+
+    # --- running
+
+    def run(self) -> Path:
+        """Train to the last step; returns the weights file."""
+        pieces = self.world.share(self.recipe.batch // self.recipe.micro_batch)
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            ahead = self._draw(reader, self.step, pieces)
+            while self.step < self.recipe.steps:
+                start = time.monotonic()
+                batches = [f.result() for f in ahead]
+                if self.step + 1 < self.recipe.steps:
+                    ahead = self._draw(reader, self.step + 1, pieces)
+                terms = self._one_step(pieces, batches)
+                self.step += 1
+                self.seconds += time.monotonic() - start
+                self._after_step(terms)
+        weights = self.export()
+        self.world.close()
+        return weights
+
+    def _draw(self, reader: ThreadPoolExecutor, step: int, pieces: range) -> list[Future[Batch]]:
+        phase = moment(self.recipe, step).phase
+        config = CropConfig(size=phase.crop, reduce_from=phase.reduce_from)
+        each, batch = self.recipe.micro_batch, self.recipe.batch
+        return [reader.submit(self.crops.batch, step * batch + piece * each, each, config) for piece in pieces]
+
+    def _one_step(self, pieces: range, batches: Sequence[Batch]) -> dict[str, Tensor]:
+        now = moment(self.recipe, self.step)
+        self.model.train()
+        if isinstance(self.model, Rounded):
+            self.model.rounding = ROUNDINGS[now.phase.rounding]()
+        self.model.zero_grad(set_to_none=True)
+        total = self.recipe.batch // self.recipe.micro_batch
+        sums: dict[str, Tensor] = {}
+        for piece, batch in zip(pieces, batches, strict=True):
+            torch.manual_seed(int(np.random.SeedSequence((self.recipe.seed, self.step, piece)).generate_state(1)[0]))
+            terms = self._one_piece(batch.to(self.device), total)
+            for name, value in terms.items():
+                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach() / total
+        for group in self.groups.values():
+            self.world.add_gradients(group.parameters.values())
+        stepped = [group.step(now.rate) for group in self.groups.values()]
+        self.skipped += stepped.count(False)
+        self.average.update(self.step)
+        return {name: self.world.add(value) for name, value in sums.items()}
+
+    def _one_piece(self, batch: Batch, total: int) -> dict[str, Tensor]:
+        x = batch.pixels.contiguous(memory_format=torch.channels_last)
+        with self._autocast():
+            output: Output = self.forward(x, quality=batch.quality)
+        losses: dict[str, Tensor] = {}
+        for recipe, objective in self.objectives:
+            loss = recipe.weight * objective(x, batch.quality, output).mean()
+            losses[recipe.optimiser] = losses.get(recipe.optimiser, 0) + loss
+        for i, (name, loss) in enumerate(losses.items()):
+            more = i + 1 < len(losses)
+            (loss / total).backward(inputs=list(self.groups[name].parameters.values()), retain_graph=more)
+        return {"loss": torch.stack(list(losses.values())).sum(), **{name: term.mean() for name, term in output.terms.items()}}
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        wanted = self.recipe.autocast and (self.device.type != "cpu" or torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_bf16())
+        return torch.autocast(self.device.type, dtype=torch.bfloat16) if wanted else nullcontext()
+
+    # --- what a run leaves
+
+    def _after_step(self, terms: dict[str, Tensor]) -> None:
+        last = self.step == self.recipe.steps
+        if self.world.rank:
+            return
+        if self.step % self.recipe.log_every == 0 or last:
+            self._log({"step": self.step, "seconds": round(self.seconds, 1), **{n: round(float(v), 6) for n, v in terms.items()}})
+        if self.step % self.recipe.checkpoint_every == 0 or last:
+            self._save()
+        if self.step % self.recipe.validate_every == 0 and not last:
+            self._validate()
+
+    def _log(self, line: dict[str, Any]) -> None:
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        left = (self.recipe.steps - self.step) * self.seconds / max(self.step, 1)
+        shown = "  ".join(f"{k} {v}" for k, v in line.items() if k not in ("step", "seconds"))
+        print(f"{self.step}/{self.recipe.steps}  {shown}  {self.seconds / 60:.1f} min, {left / 60:.0f} min left", file=sys.stderr, flush=True)
+
+    def _validate(self) -> None:
+        self.validation.prepare(self.average.model)
+        self._log({"step": self.step, "seconds": round(self.seconds, 1), "validation": self.validation.measure(self.average.model)})
+        self.validation.grid(self.average.model, self.out / "validation.png")
+
+    def export(self) -> Path:
+        """The averaged weights as one file, ready to be loaded; codecs get their exact tables here."""
+        path = self.out / "model.safetensors"
+        if self.world.rank == 0:
+            self.validation.prepare(self.average.model)
+            store.save(self.average.model, path, name=self.recipe.model)
+            self._validate()
+        return path
+
+    # --- state
+
+    def _save(self) -> None:
+        tensors = {f"model/{n}": t for n, t in self.model.state_dict().items()} | {f"average/{n}": t for n, t in self.average.model.state_dict().items()}
+        for name, group in self.groups.items():
+            tensors |= {f"optimiser/{name}/{key}": t for key, t in group.state().items()}
+        meta = {"step": self.step, "seconds": self.seconds, "skipped": self.skipped, "past": past(self.recipe, self.step), "recipe": asdict(self.recipe)}
+        disk.write(self.out / "checkpoint.safetensors", tensors, meta)
+
+    def _resume(self) -> None:
+        path = self.out / "checkpoint.safetensors"
+        if not path.exists():
+            (self.out / "log.jsonl").unlink(missing_ok=True)
+            return
+        tensors, meta = disk.read(path)
+        _check_same(self.recipe, meta)
+        self.step, self.seconds, self.skipped = meta["step"], meta["seconds"], meta["skipped"]
+        self.model.load_state_dict(_under("model/", tensors))
+        self.average.model.load_state_dict(_under("average/", tensors))
+        for name, group in self.groups.items():
+            group.load(_under(f"optimiser/{name}/", tensors))
+        log = self.out / "log.jsonl"
+        if log.exists():
+            lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.endswith("}") and json.loads(line)["step"] <= self.step]
+            log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _check_same(recipe: Recipe, meta: dict[str, Any]) -> None:
+    """The numbers of a run must not change in its middle. Phases that lie ahead may."""
+    ahead = {"phase", "log_every", "checkpoint_every", "validate_every", "validation_pictures", "validation_qualities"}
+    now = json.loads(json.dumps(asdict(recipe)))
+    changed = [name for name, value in now.items() if name not in ahead and value != meta["recipe"].get(name)]
+    if past(recipe, meta["step"]) != meta["past"]:
+        changed.append("phase")
+    if changed:
+        raise InputError(f"the run in this folder is at step {meta['step']} of another recipe ({', '.join(changed)} differ); choose another folder")
+
+
+def _objective(recipe: ObjectiveRecipe) -> Objective:
+    if recipe.name not in OBJECTIVES:
+        raise InputError(f"there is no objective {recipe.name!r}; there are {', '.join(OBJECTIVES)}")
+    objective: Objective = fill(OBJECTIVES[recipe.name], recipe.settings, f"objective {recipe.name}")
+    return objective
+
+
+def _find_shards(recipe: Recipe, base: Path) -> list[shards.Sample]:
+    paths = [path for pattern in recipe.data.shards for path in base.glob(pattern)]
+    if not paths:
+        raise InputError(f"no shard matches {', '.join(recipe.data.shards)} in {base.resolve()}")
+    return shards.index(paths)
+
+
+def _has_bf16() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

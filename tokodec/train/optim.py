@@ -1,0 +1,71 @@
+"""Optimisers over named groups of parameters, and the moving average of weights."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatch
+
+import torch
+from torch import Tensor, nn
+
+from tokodec.errors import InputError
+from tokodec.train.recipe import OptimiserRecipe
+
+
+class Group:
+    """The parameters of one optimiser, by name, and AdamW over them."""
+
+    def __init__(self, recipe: OptimiserRecipe, parameters: Mapping[str, nn.Parameter]) -> None:
+        self.recipe = recipe
+        self.parameters = dict(parameters)
+        self.adam = torch.optim.AdamW(
+            list(self.parameters.values()), lr=recipe.learning_rate, betas=(recipe.betas[0], recipe.betas[1]), weight_decay=recipe.weight_decay, fused=True
+        )
+
+    def step(self, rate: float) -> bool:
+        """Clip, then step at ``rate`` times the learning rate. False, and no step, when the gradient is not finite."""
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.clip)
+        if not bool(torch.isfinite(norm)):
+            return False
+        for group in self.adam.param_groups:
+            group["lr"] = self.recipe.learning_rate * rate
+        self.adam.step()
+        return True
+
+    def state(self) -> dict[str, Tensor]:
+        """Moments and counters by parameter name."""
+        return {f"{name}/{key}": value for name, p in self.parameters.items() for key, value in self.adam.state[p].items()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """The inverse of :meth:`state`."""
+        for name, p in self.parameters.items():
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                if f"{name}/{key}" in state:
+                    value = state[f"{name}/{key}"]
+                    self.adam.state[p][key] = value.to(p.device) if key == "step" else value.to(p.device).clone(memory_format=torch.preserve_format)
+
+
+def groups(model: nn.Module, recipes: Mapping[str, OptimiserRecipe]) -> dict[str, Group]:
+    """One group an optimiser. Raises InputError when a parameter belongs to none or an optimiser has none."""
+    members: dict[str, dict[str, nn.Parameter]] = {name: {} for name in recipes}
+    for name, parameter in model.named_parameters():
+        owner = next((o for o, r in recipes.items() if any(fnmatch(name, pattern) for pattern in r.parameters)), None)
+        if owner is None:
+            raise InputError(f"no optimiser of the recipe takes the parameter {name}; its patterns are {[r.parameters for r in recipes.values()]}")
+        members[owner][name] = parameter
+    idle = [name for name, parameters in members.items() if not parameters]
+    if idle:
+        raise InputError(f"optimiser {', '.join(idle)} matches no parameter of the model")
+    return {name: Group(recipe, members[name]) for name, recipe in recipes.items()}
+
+
+class Average:
+    """An exponential moving average of a model's parameters; young averages forget faster."""
+
+    def __init__(self, model: nn.Module, average: nn.Module, decay: float) -> None:
+        self._pairs = ([p for p in average.parameters()], [p for p in model.parameters()])
+        self._decay = decay
+        self.model = average.requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move towards the model's weights after ``step``, counted from 0."""
+        torch._foreach_lerp_(self._pairs[0], self._pairs[1], 1 - min(self._decay, (step + 1) / (step + 10)))

@@ -1,0 +1,33 @@
+"""What holds at a step: its phase and its learning rate."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+from tokodec.train.recipe import PhaseRecipe, Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """A step's phase, and the factor of all learning rates."""
+
+    phase: PhaseRecipe
+    rate: float
+
+
+def moment(recipe: Recipe, step: int) -> Moment:
+    """Phase and rate at ``step``: linear warm-up at the very start, a cosine from ``rate_start`` to ``rate_end`` in each phase."""
+    start = 0
+    for phase in recipe.phase:
+        if step < start + phase.steps:
+            through = 0.5 - 0.5 * math.cos(math.pi * (step - start) / phase.steps)
+            rate = phase.rate_start + (phase.rate_end - phase.rate_start) * through
+            return Moment(phase=phase, rate=rate * min(1.0, (step + 1) / max(recipe.warmup, 1)))
+        start += phase.steps
+    raise IndexError(f"step {step} is after the last of {start}")
+
+
+def past(recipe: Recipe, step: int) -> str:
+    """A digest of the schedule before ``step``: a resumed run may change what is still to come, never what has been."""
+    marks = "".join(f"{m.rate:.9g} {m.phase.crop} {m.phase.rounding} {m.phase.reduce_from};" for m in (moment(recipe, s) for s in range(step)))
+    return hashlib.sha256(marks.encode()).hexdigest()[:16]
