@@ -126,6 +126,7 @@ class Reader(Hand):
         if len(data) % _WORD:
             raise CorruptFile(f"an entropy-coded stream of {len(data)} bytes is not made of whole words of {_WORD}")
         self._tables = tables
+        self._empty = not data
         self._decoder = _RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
 
     def take(self, name: str, index: UInt8[Tensor, "1 c h w"], mean: Float[Tensor, "1 c h w"] | float) -> Int32[Tensor, "1 c h w"]:
@@ -134,6 +135,8 @@ class Reader(Hand):
     def read(self, index: Index) -> Values:
         """Read one group of symbols."""
         order, runs = _runs(index, self._tables.skip_below)
+        if runs and self._empty:
+            raise CorruptFile("the entropy-coded stream is empty")
         kept = np.empty(order.size, np.int32)
         try:
             for table, start, stop in runs:

@@ -1,0 +1,211 @@
+"""What every model promises, over the zoo's own tiny siblings: a new family is tested without writing a test."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tokodec import zoo
+from tokodec.api import Bitstream, Codec, Latents, Tokens
+from tokodec.errors import CorruptFile, InputError
+from tokodec.numerics import Fast
+from tokodec.pretrained import store
+
+TINY = [name for name in zoo.MODELS if name.endswith("_test")]
+CODECS = [name for name in TINY if zoo.MODELS[name].kind == "codec"]
+SIZES = [(1, 1), (1, 70), (33, 2), (64, 64), (37, 61), (17, 128)]
+
+Pictures = Callable[..., Tensor]
+
+
+@pytest.fixture(params=TINY)
+def model(request: pytest.FixtureRequest) -> Any:
+    return store.load(request.param)
+
+
+@pytest.fixture(params=CODECS)
+def codec(request: pytest.FixtureRequest) -> Codec:
+    loaded = store.load(request.param)
+    assert isinstance(loaded, Codec)
+    return loaded
+
+
+def quality(model: Any, value: float = 0.6) -> float | None:
+    return value if zoo.MODELS[model.name].variable_rate else None
+
+
+def test_every_family_has_a_tiny_sibling() -> None:
+    assert {e.family for e in zoo.MODELS.values()} == {zoo.MODELS[name].family for name in TINY}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_any_size_in_the_same_size_out(model: Any, picture: Pictures, size: tuple[int, int]) -> None:
+    x = picture(*size)
+    with torch.inference_mode():
+        y = model.decode(model.encode(x, quality=quality(model)))
+    assert y.shape == x.shape
+    assert 0 <= float(y.min()) <= float(y.max()) <= 1
+
+
+def test_encoding_twice_gives_the_same(model: Any, picture: Pictures) -> None:
+    x = picture(48, 80)
+    with torch.inference_mode():
+        first, second = (model.encode(x, quality=quality(model)) for _ in range(2))
+    assert same(first, second)
+
+
+def test_a_batch_is_its_items(model: Any, picture: Pictures) -> None:
+    x = picture(48, 80, batch=3)
+    with torch.inference_mode():
+        together = model.encode(x, quality=quality(model))
+        for i in range(3):
+            assert same(together[i : i + 1], model.encode(x[i : i + 1], quality=quality(model)))
+
+
+def test_bits_are_positive_and_one_an_item(model: Any, picture: Pictures) -> None:
+    with torch.inference_mode():
+        code = model.encode(picture(48, 80, batch=2), quality=quality(model))
+    assert code.bits.shape == (2,)
+    assert float(code.bits.min()) > 0
+
+
+def test_saved_and_loaded_is_the_same_model(model: Any, picture: Pictures, tmp_path: Any) -> None:
+    store.save(model, tmp_path / "model.safetensors", name=model.name)
+    again = store.load(f"dir:{tmp_path}")
+    assert again.fingerprint == model.fingerprint
+    x = picture(40, 56)
+    with torch.inference_mode():
+        assert same(model.encode(x, quality=quality(model)), again.encode(x, quality=quality(model)))
+
+
+def test_training_reaches_every_parameter(model: Any, picture: Pictures) -> None:
+    torch.manual_seed(1)
+    fresh = zoo.create(model.name).train()
+    for parameter in fresh.parameters():
+        parameter.data.add_(0.02 * torch.randn_like(parameter))  # layers that start at zero would hide those before them
+    q = torch.tensor([0.2, 0.9]) if zoo.MODELS[model.name].variable_rate else None
+    output = fresh(picture(64, 64, batch=2), quality=q)
+    assert output.pixels is not None
+    assert all(term.shape == (2,) for term in output.terms.values())
+    torch.stack([term.sum() for term in output.terms.values()]).sum().backward()
+    without = [n for n, p in fresh.named_parameters() if p.grad is None or not bool(torch.isfinite(p.grad).all()) or not bool(p.grad.any())]
+    assert not without
+
+
+@pytest.mark.parametrize("bad", [None, -0.1, 1.5, float("nan")])
+def test_a_variable_rate_model_names_a_wrong_quality(model: Any, picture: Pictures, bad: float | None) -> None:
+    if not zoo.MODELS[model.name].variable_rate:
+        pytest.skip("fixed rate")
+    with pytest.raises(InputError, match="quality"):
+        model.encode(picture(16, 16), quality=bad)
+
+
+def test_quality_is_monotone_in_rate(codec: Codec, picture: Pictures) -> None:
+    x = picture(64, 96)
+    with torch.inference_mode():
+        sizes = [len(codec.encode(x, quality=q / 8).data[0]) for q in range(9)]
+    assert sizes == sorted(sizes)
+
+
+def test_items_of_a_batch_may_have_their_own_quality(codec: Codec, picture: Pictures) -> None:
+    x = picture(48, 64).expand(3, -1, -1, -1)
+    with torch.inference_mode():
+        together = codec.encode(x, quality=torch.tensor([0.0, 0.5, 1.0]))
+        assert [codec.encode(x[:1], quality=q).data[0] for q in (0.0, 0.5, 1.0)] == list(together.data)
+
+
+def test_symbols_survive_bytes(codec: Codec, picture: Pictures) -> None:
+    with torch.inference_mode():
+        symbols = codec.symbols(picture(50, 70, batch=2), 0.7)
+        again = codec.read(codec.write(symbols), symbols.size)
+    assert again.crc32() == symbols.crc32()
+    assert torch.equal(codec.synthesise(again), codec.synthesise(symbols))
+
+
+def test_real_bits_are_the_models_estimate(codec: Codec, picture: Pictures) -> None:
+    x = picture(96, 96, batch=2)
+    with torch.inference_mode():
+        output = codec(x, quality=torch.tensor([0.3, 1.0]))
+        bits = codec.encode(x, quality=torch.tensor([0.3, 1.0])).bits
+    estimate = output.terms["bpp"].double() * 96 * 96
+    assert bool(((bits - estimate).abs() <= 0.005 * estimate + 64).all())
+
+
+@pytest.mark.parametrize("condition", ["two threads", "channels_last", "fast", "batch"])
+def test_symbols_are_read_alike_whatever_the_reader_runs_on(codec: Codec, picture: Pictures, condition: str) -> None:
+    x = picture(80, 112, batch=2)
+    with torch.inference_mode():
+        symbols = codec.symbols(x, torch.tensor([0.4, 0.9]))
+        data = codec.write(symbols)
+        assert read_under(condition, codec, data, symbols.size) == symbols.crc32()
+
+
+def read_under(condition: str, codec: Codec, data: list[bytes], size: tuple[int, ...]) -> list[int]:
+    if condition == "two threads":
+        torch.set_num_threads(2)
+        try:
+            return codec.read(data, size).crc32()
+        finally:
+            torch.set_num_threads(1)
+    if condition == "channels_last":
+        return codec.to(memory_format=torch.contiguous_format).read(data, size).crc32()
+    if condition == "fast":
+        codec.numerics = Fast()
+        return codec.read(data, size).crc32()
+    return [codec.read([item], size).crc32()[0] for item in data]
+
+
+def test_fast_numerics_write_what_stable_reads(codec: Codec, picture: Pictures) -> None:
+    x = picture(80, 112)
+    fast = store.load(codec.name, numerics="fast")
+    assert isinstance(fast, Codec)
+    with torch.inference_mode():
+        symbols = fast.symbols(x, 0.6)
+        assert codec.read(fast.write(symbols), symbols.size).crc32() == symbols.crc32()
+
+
+def test_damaged_payloads_raise_or_differ(codec: Codec, picture: Pictures) -> None:
+    with torch.inference_mode():
+        symbols = codec.symbols(picture(48, 64), 0.8)
+        (data,) = codec.write(symbols)
+        for at in range(len(data)):
+            spoilt = bytearray(data)
+            spoilt[at] ^= 0x10
+            try:
+                again = codec.read([bytes(spoilt)], symbols.size)
+            except CorruptFile:
+                continue
+            assert again.crc32() != symbols.crc32(), f"byte {at} says nothing"
+        for length in range(len(data)):
+            try:
+                assert codec.read([data[:length]], symbols.size).crc32() != symbols.crc32()
+            except CorruptFile:
+                continue
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, Bitstream):
+        return list(a.data) == list(b.data) and a.size == b.size
+    if isinstance(a, Tokens):
+        return all(torch.equal(s.ids, b.streams[n].ids) for n, s in a.streams.items())
+    assert isinstance(a, Latents)
+    return torch.equal(a.z, b.z)
+
+
+def test_weights_never_run_code() -> None:
+    with pytest.raises(Exception, match="not a tokodec weights file"):
+        store.load(f"dir:{write_pickle()}")
+
+
+def write_pickle() -> str:
+    import pickle  # noqa: PLC0415, S403  only to make what must be refused
+    import tempfile  # noqa: PLC0415
+
+    buffer = io.BytesIO()
+    pickle.dump({"weights": 1}, buffer)
+    with tempfile.NamedTemporaryFile(suffix=".safetensors", delete=False) as file:
+        file.write(buffer.getvalue())
+    return file.name
