@@ -37,10 +37,10 @@ class Group:
     def load(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of :meth:`state`."""
         for name, p in self.parameters.items():
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                if f"{name}/{key}" in state:
-                    value = state[f"{name}/{key}"]
-                    self.adam.state[p][key] = value.to(p.device) if key == "step" else value.to(p.device).clone(memory_format=torch.preserve_format)
+            for key in ("exp_avg", "exp_avg_sq"):
+                # In the parameter's own memory format: the fused step walks over both as they lie in memory.
+                self.adam.state[p][key] = torch.empty_like(p, requires_grad=False).copy_(state[f"{name}/{key}"])
+            self.adam.state[p]["step"] = state[f"{name}/step"].to(p.device)
 
 
 def groups(model: nn.Module, recipes: Mapping[str, OptimiserRecipe]) -> dict[str, Group]:
