@@ -20,7 +20,7 @@ FLOORS = (
     {"errors", "numerics"},
     {"api"},
     {"nn"},
-    {"media", "metrics", "entry", "catalogue"},
+    {"media", "metrics", "entry", "catalogue", "rate"},
     {"quantizers", "entropy", "data"},
     {"losses", "tokenizers", "listing"},
     {"codecs"},
