@@ -123,3 +123,14 @@ def spoil(data: bytearray, change: str, rng: Any) -> bytearray:
 def test_values_no_picture_can_have_are_refused() -> None:
     with pytest.raises(InputError, match="out of range"):
         write(np.array([40], np.uint8), np.array([1 << 30], np.int32))
+
+
+@pytest.mark.parametrize("table", [2, 10, 40, TABLES - 1])
+def test_a_stream_must_be_as_long_as_the_cheapest_symbols(table: int) -> None:
+    index, values = np.full(100_000, table, np.uint8), np.zeros(100_000, np.int32)
+    data = write(index, values)
+    np.testing.assert_array_equal(Reader(CODING, data).read(index), values)
+    needed = len(index) * CODING.least_bits[table] / 8
+    assert len(data) <= needed + 12, "so the bound is tight"
+    with pytest.raises(CorruptFile, match="too short"):
+        Reader(CODING, bytes(4)).read(np.full(10_000_000, table, np.uint8))

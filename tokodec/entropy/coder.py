@@ -91,7 +91,7 @@ class Writer(Holder):
 
     def write(self, index: Index, values: Values) -> None:
         """Write one group of symbols."""
-        order, runs = _runs(index, self._tables.skip_below)
+        order, runs = _runs(index, np.bincount(index), self._tables.skip_below)
         kept = values[order]
         for table, start, stop in runs:
             radius = self._tables.radius[table]
@@ -120,13 +120,18 @@ class Writer(Holder):
 
 
 class Reader(Hand):
-    """Reads the symbols of one picture from bytes. Raises CorruptFile when the bytes cannot have been written by a :class:`Writer`."""
+    """Reads the symbols of one picture from bytes. Raises CorruptFile when the bytes cannot have been written by a :class:`Writer`.
+
+    Before a group is decoded, the least that its symbols can cost is compared with the bits that are there: a few bytes
+    cannot make a reader allocate, nor a model compute, for a large picture.
+    """
 
     def __init__(self, tables: CodingTables, data: bytes) -> None:
         if len(data) % _WORD:
             raise CorruptFile(f"an entropy-coded stream of {len(data)} bytes is not made of whole words of {_WORD}")
         self._tables = tables
         self._empty = not data
+        self._room = 8.0 * (len(data) + _WORD)  # a range coder's stream is at most one word shorter than the ideal length
         self._decoder = _RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
 
     def take(self, name: str, index: UInt8[Tensor, "1 c h w"], mean: Float[Tensor, "1 c h w"] | float) -> Int32[Tensor, "1 c h w"]:
@@ -134,7 +139,11 @@ class Reader(Hand):
 
     def read(self, index: Index) -> Values:
         """Read one group of symbols."""
-        order, runs = _runs(index, self._tables.skip_below)
+        counts = np.bincount(index)
+        self._room -= float(counts @ self._tables.least_bits[: len(counts)])
+        if self._room < 0:
+            raise CorruptFile("the entropy-coded stream is too short for the size of the picture")
+        order, runs = _runs(index, counts, self._tables.skip_below)
         if runs and self._empty:
             raise CorruptFile("the entropy-coded stream is empty")
         kept = np.empty(order.size, np.int32)
@@ -168,10 +177,12 @@ class Reader(Hand):
             raise CorruptFile("the entropy-coded stream is longer than its picture")
 
 
-def _runs(index: Index, skip_below: int) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
-    """Places of the symbols that are coded, sorted by table, and (table, start, stop) of each table's run."""
+def _runs(index: Index, counts: np.ndarray, skip_below: int) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+    """Places of the symbols that are coded, sorted by table, and (table, start, stop) of each table's run.
+
+    ``counts``: how often each table occurs.
+    """
     order = np.argsort(index, kind="stable")  # a radix sort on bytes
-    counts = np.bincount(index, minlength=skip_below)
     first = int(counts[:skip_below].sum())
     stops = np.cumsum(counts) - first
     runs = [(t, int(stops[t] - counts[t]), int(stops[t])) for t in range(skip_below, len(counts)) if counts[t]]

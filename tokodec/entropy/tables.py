@@ -70,6 +70,8 @@ class CodingTables:
         parts = np.split(counts.astype(np.float64), np.cumsum(2 * radius + 2)[:-1])
         # constriction gives every symbol one count of its own and scales what it is handed to the rest, here by exactly 1.
         self.models = [constriction.stream.model.Categorical(part - 1, perfect=False) for part in parts]
+        self.least_bits = np.array([0.0 if i < skip_below else PRECISION - math.log2(part.max()) for i, part in enumerate(parts)])
+        """What the most likely symbol of each table costs."""
         self._bits = PRECISION - np.log2(counts.astype(np.float64))
         self._centre = np.concatenate([[0], np.cumsum(2 * radius + 2)[:-1]]) + radius
 
