@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tokodec.entropy.coder import Reader, Writer
-from tokodec.entropy.tables import PRECISION, TABLES, GaussianTables
+from tokodec.entropy.tables import PRECISION, TABLES, ScaleTables
 from tokodec.errors import CorruptFile, InputError
 
-CODING = GaussianTables().coding
+CODING = ScaleTables().coding
 
 
 def write(index: NDArray[np.uint8], values: NDArray[np.int32]) -> bytes:
@@ -25,12 +25,12 @@ def draw(n: int, seed: int, *, wild: float = 0.0) -> tuple[NDArray[np.uint8], ND
     """Symbols that follow their tables, but for a share of wild ones that must be escaped; skipped ones are zero."""
     rng = np.random.default_rng(seed)
     index = rng.integers(0, TABLES, n).astype(np.uint8)
-    scale = 0.11 * 2 ** (index / CODING_STEPS)
-    values = np.where(rng.random(n) < wild, rng.integers(-(1 << 20), 1 << 20, n), np.round(rng.normal(0, scale)))
+    scale = 0.05 * 2 ** (index / CODING_STEPS)
+    values = np.where(rng.random(n) < wild, rng.integers(-(1 << 20), 1 << 20, n), np.round(rng.laplace(0, scale)))
     return index, np.where(index < CODING.skip_below, 0, values).astype(np.int32)
 
 
-CODING_STEPS = (TABLES - 1) / np.log2(256 / 0.11)
+CODING_STEPS = (TABLES - 1) / np.log2(128 / 0.05)
 
 
 @settings(max_examples=60, deadline=None)
@@ -75,7 +75,7 @@ def test_certain_symbols_cost_nothing() -> None:
 
 
 def test_tables_are_exact_counts() -> None:
-    tables = GaussianTables()
+    tables = ScaleTables()
     sizes = (2 * tables.radius + 2).tolist()
     for counts in tables.counts.split(sizes):
         assert int(counts.sum()) == 1 << PRECISION

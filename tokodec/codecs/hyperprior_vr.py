@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from tokodec.api import Codec, Output, Pixels, Symbols
 from tokodec.entropy.coder import Hand, Holder, Meter, Reader, Rounder, Writer
 from tokodec.entropy.fixed import LEVELS
-from tokodec.entropy.gaussian import gaussian_bits
+from tokodec.entropy.laplace import laplace_bits
 from tokodec.entropy.hyper import ExactHyper, Parameters
 from tokodec.entropy.rounding import Rounded
 from tokodec.entry import Entry, Weights
@@ -107,14 +107,14 @@ class HyperpriorVR(Rounded, Codec):
         gain_z = torch.exp2(self.gain_z(q))[..., None, None]
         z = self.h_a(y) * gain_z
         scale_z = torch.exp2(self.scale_z(q))[..., None, None].expand_as(z)
-        bits_z = gaussian_bits(self.rounding.for_rate(z), scale_z)
+        bits_z = laplace_bits(self.rounding.for_rate(z), scale_z)
         prior = self.h_s(self.rounding.for_decoder(z) / gain_z).float()[..., : y.shape[2], : y.shape[3]]
         mean, log2_scale = prior.chunk(2, 1)
         log2_gain = self.gain_y(q)[..., None, None]
         gain = torch.exp2(log2_gain)
         scale = torch.exp2((log2_scale + log2_gain + self.scale_y(q)[..., None, None]).clamp(-8, 12))
         v = (y - mean) * gain
-        bits_y = gaussian_bits(self.rounding.for_rate(v), scale)
+        bits_y = laplace_bits(self.rounding.for_rate(v), scale)
         y_hat = self.rounding.for_decoder(v) / gain + mean
         pixels = self.g_s(y_hat, self.gain_s(q))[..., : x.shape[2], : x.shape[3]] + 0.5
         return _output(x, pixels, bits_y + bits_z, bits_z)

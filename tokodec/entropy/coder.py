@@ -122,8 +122,8 @@ class Writer(Holder):
 class Reader(Hand):
     """Reads the symbols of one picture from bytes. Raises CorruptFile when the bytes cannot have been written by a :class:`Writer`.
 
-    Before a group is decoded, the least that its symbols can cost is compared with the bits that are there: a few bytes
-    cannot make a reader allocate, nor a model compute, for a large picture.
+    Before a group is decoded, what the groups before it cost and the least that its symbols can cost are compared with the
+    bits that are there: a few bytes cannot make a reader allocate, nor a model compute, for a large picture.
     """
 
     def __init__(self, tables: CodingTables, data: bytes) -> None:
@@ -132,6 +132,7 @@ class Reader(Hand):
         self._tables = tables
         self._empty = not data
         self._room = 8.0 * (len(data) + _WORD)  # a range coder's stream is at most one word shorter than the ideal length
+        self._last = np.empty(0, np.uint8), np.empty(0, np.int32)
         self._decoder = _RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
 
     def take(self, name: str, index: UInt8[Tensor, "1 c h w"], mean: Float[Tensor, "1 c h w"] | float) -> Int32[Tensor, "1 c h w"]:
@@ -139,9 +140,9 @@ class Reader(Hand):
 
     def read(self, index: Index) -> Values:
         """Read one group of symbols."""
+        self._room -= float(self._tables.bits(*self._last).sum())
         counts = np.bincount(index)
-        self._room -= float(counts @ self._tables.least_bits[: len(counts)])
-        if self._room < 0:
+        if counts @ self._tables.least_bits[: len(counts)] > self._room:
             raise CorruptFile("the entropy-coded stream is too short for the size of the picture")
         order, runs = _runs(index, counts, self._tables.skip_below)
         if runs and self._empty:
@@ -155,6 +156,7 @@ class Reader(Hand):
             raise CorruptFile("the entropy-coded stream is damaged") from error
         values = np.zeros(index.size, np.int32)
         values[order] = kept
+        self._last = index, values
         return values
 
     def _read_escapes(self, kept: Values, radius: Values) -> None:

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int, Int32, UInt8
 from torch import Tensor, nn
 
 from tokodec.entropy.fixed import ONE, Exp2, FixedGain, round_log2
-from tokodec.entropy.gaussian import SCALE_MIN
+from tokodec.entropy.laplace import SCALE_MIN
 from tokodec.entropy.integer import INPUT_MAX, IntegerChain
-from tokodec.entropy.tables import STEPS_PER_OCTAVE, TABLES, GaussianTables
+from tokodec.entropy.tables import STEPS_PER_OCTAVE, TABLES, ScaleTables
 from tokodec.nn.chain import ConvChain
 from tokodec.nn.gain import Gain
 
@@ -42,7 +42,7 @@ class ExactHyper(nn.Module):
         self.scale_y = FixedGain(rows, M)
         self.scale_z = FixedGain(rows, Z)
         self.exp2 = Exp2()
-        self.tables = GaussianTables()
+        self.tables = ScaleTables()
         self.register_buffer("step_z", torch.zeros(Z, dtype=torch.int32))
         self.register_buffer("index_unit", torch.ones(M))
 

@@ -1,4 +1,4 @@
-"""Code tables of rounded Gaussians: integer counts, made once and stored with the weights."""
+"""Code tables of rounded Laplacians: integer counts, made once and stored with the weights."""
 
 import math
 from functools import cached_property
@@ -9,34 +9,31 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from tokodec.entropy.gaussian import SCALE_MIN
+from tokodec.entropy.laplace import SCALE_MIN, tail
 
 TABLES = 64
-SCALE_MAX = 256.0
+SCALE_MAX = 128.0
 STEPS_PER_OCTAVE = (TABLES - 1) / math.log2(SCALE_MAX / SCALE_MIN)
 """Tables stand at scales SCALE_MIN * 2 ** (index / STEPS_PER_OCTAVE)."""
 
 PRECISION = 24
-_TAIL = 2e-5
-_CERTAIN = 1e-4
+_TAIL = 1e-4
+_CERTAIN = 1e-3
 
 
 def _counts(scale: float) -> Int[np.ndarray, " n"]:
     """Counts of -r..r and of the escape, each at least one, summing to 2**24; r leaves less than _TAIL outside."""
-
-    def beyond(v: float) -> float:
-        return 0.5 * math.erfc(v / scale / math.sqrt(2))
-
-    radius = next(r for r in range(1, 1 << 16) if 2 * beyond(r + 0.5) < _TAIL)
-    mass = [beyond(abs(v) - 0.5) - beyond(abs(v) + 0.5) if v else 1 - 2 * beyond(0.5) for v in range(-radius, radius + 1)]
-    share = np.array([*mass, 2 * beyond(radius + 0.5)])
+    radius = next(r for r in range(1, 1 << 16) if 2 * tail(r + 0.5, scale) < _TAIL)
+    side = [tail(v - 0.5, scale) - tail(v + 0.5, scale) for v in range(1, radius + 1)]
+    mass = [*reversed(side), 1 - 2 * tail(0.5, scale), *side]
+    share = np.array([*mass, 2 * tail(radius + 0.5, scale)])
     free = (1 << PRECISION) - len(share)
     counts = np.floor(share / share.sum() * free).astype(np.int64)
     counts[radius] += free - counts.sum()
     return counts + 1
 
 
-class GaussianTables(nn.Module):
+class ScaleTables(nn.Module):
     """One table a scale, of symbols -r..r and an escape, as flat integer counts.
 
     ``skip_below``: symbols of the first so many tables are certain to be zero (but for one in 1/_CERTAIN) and are
