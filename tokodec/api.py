@@ -226,6 +226,9 @@ class Codec(Autoencoder[Bitstream]):
     def write(self, symbols: Symbols) -> list[bytes]:
         """One payload an item."""
 
+    def check(self, payload: bytes, size: tuple[int, ...]) -> None:
+        """Raise CorruptFile if ``payload`` is too short for a picture of ``size``, whatever it shows. Costs next to nothing."""
+
     @abstractmethod
     def read(self, data: Sequence[bytes], size: tuple[int, ...]) -> Symbols:
         """The symbols of payloads of pictures of one size. Raises CorruptFile."""

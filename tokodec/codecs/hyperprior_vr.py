@@ -163,16 +163,25 @@ class HyperpriorVR(Rounded, Codec):
             context={name: torch.cat([item.context[name] for item in items]) for name in items[0].context},
         )
 
+    def check(self, payload: bytes, size: tuple[int, ...]) -> None:
+        """Raise CorruptFile if ``payload`` cannot hold a picture of ``size``: z alone, at its cheapest, would be longer."""
+        reader, level = self._opened(payload)
+        reader.expect(self.exact.index_z(level, _grids(size)[1]))
+
     def _read(self, payload: bytes, size: tuple[int, ...]) -> Symbols:
+        reader, level = self._opened(payload)
+        symbols = self._walk(reader, level, size)
+        reader.finish()
+        return symbols
+
+    def _opened(self, payload: bytes) -> tuple[Reader, Int[Tensor, " 1"]]:
+        """A reader of the range coder's words, and the level before them."""
         if len(payload) < _LEVEL.size:
             raise CorruptFile(f"a payload of {len(payload)} bytes is too short to hold its quality level")
         (level,) = _LEVEL.unpack_from(payload)
         if level >= LEVELS:
             raise CorruptFile(f"quality level {level} does not exist; the last is {LEVELS - 1}")
-        reader = Reader(self.exact.tables.coding, payload[_LEVEL.size :])
-        symbols = self._walk(reader, torch.tensor([level], device=self.exact.index_unit.device), size)
-        reader.finish()
-        return symbols
+        return Reader(self.exact.tables.coding, payload[_LEVEL.size :]), torch.tensor([level], device=self.exact.index_unit.device)
 
     def synthesise(self, symbols: Symbols) -> Pixels:
         """Pictures in [0, 1] of the size that was encoded."""
@@ -194,8 +203,7 @@ class HyperpriorVR(Rounded, Codec):
 
     def _walk(self, hand: Hand, level: Int[Tensor, " b"], size: tuple[int, ...], context: Mapping[str, Tensor] | None = None) -> Symbols:
         """Ask ``hand`` for z, then for y given z: the only place that knows the order of the symbols."""
-        grid = (-(-size[0] // STRIDE), -(-size[1] // STRIDE))
-        grid_z = (-(-grid[0] // _HYPER_STRIDE), -(-grid[1] // _HYPER_STRIDE))
+        grid, grid_z = _grids(size)
         z = hand.take("z", self.exact.index_z(level, grid_z), 0.0)
         p = Parameters(**context) if context else self.exact.predict(z, level, grid)
         y = hand.take("y", p.index, p.mean)
@@ -206,6 +214,12 @@ class HyperpriorVR(Rounded, Codec):
         bits = [self._estimate(symbols[i : i + 1]) for i in range(len(symbols))]
         total, side = (torch.tensor([b[name] for b in bits], dtype=torch.float32, device=x.device) for name in ("all", "z"))
         return _output(x, self.synthesise(symbols), total, side)
+
+
+def _grids(size: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Heights and widths of y and z for pictures of ``size``."""
+    y = (-(-size[0] // STRIDE), -(-size[1] // STRIDE))
+    return y, (-(-y[0] // _HYPER_STRIDE), -(-y[1] // _HYPER_STRIDE))
 
 
 def _output(x: Pixels, pixels: Pixels, bits: Float[Tensor, " b"], side: Float[Tensor, " b"]) -> Output:
@@ -231,7 +245,11 @@ def _pad(x: Float[Tensor, "b c h w"], multiple: int) -> Float[Tensor, "b c h2 w2
 
 MODELS = {
     "hyperprior_vr.v1": Entry(
-        build=HyperpriorVR, config=HyperpriorVRConfig(), family="hyperprior_vr", weights=Weights(file="hyperprior_vr.v1.safetensors"), variable_rate=True
+        build=HyperpriorVR,
+        config=HyperpriorVRConfig(),
+        family="hyperprior_vr",
+        weights=Weights(file="hyperprior_vr.v1.safetensors"),
+        variable_rate=True,
     ),
     "hyperprior_vr_test": Entry(
         build=HyperpriorVR,

@@ -138,12 +138,19 @@ class Reader(Hand):
     def take(self, name: str, index: UInt8[Tensor, "1 c h w"], mean: Float[Tensor, "1 c h w"] | float) -> Int32[Tensor, "1 c h w"]:
         return torch.from_numpy(self.read(_flat(index))).reshape(index.shape).to(index.device)
 
+    def expect(self, index: UInt8[Tensor, "1 c h w"]) -> None:
+        """Raise CorruptFile if the bits that are left cannot hold a group with these tables."""
+        self._expect(np.bincount(_flat(index)))
+
+    def _expect(self, counts: np.ndarray) -> None:
+        if counts @ self._tables.least_bits[: len(counts)] > self._room:
+            raise CorruptFile("the entropy-coded stream is too short for the size of the picture")
+
     def read(self, index: Index) -> Values:
         """Read one group of symbols."""
         self._room -= float(self._tables.bits(*self._last).sum())
         counts = np.bincount(index)
-        if counts @ self._tables.least_bits[: len(counts)] > self._room:
-            raise CorruptFile("the entropy-coded stream is too short for the size of the picture")
+        self._expect(counts)
         order, runs = _runs(index, counts, self._tables.skip_below)
         if runs and self._empty:
             raise CorruptFile("the entropy-coded stream is empty")
