@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.api import Codec, Output, Pixels, Symbols
-from tokodec.entropy.coder import Hand, Holder, Meter, Reader, Rounder, Writer
+from tokodec.entropy.coder import Hand, Holder, Meter, Reader, Rounder, Tally, Writer
 from tokodec.entropy.fixed import LEVELS
 from tokodec.entropy.laplace import laplace_bits
 from tokodec.entropy.hyper import ExactHyper, Parameters
@@ -38,6 +38,7 @@ from tokodec.nn.lowres import STRIDE, LowResAnalysis, LowResSynthesis
 
 _HYPER_STRIDE = 4
 _LEVEL = struct.Struct("<H")
+_FREEZE_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,16 +123,25 @@ class HyperpriorVR(Rounded, Codec):
     def freeze(self, pictures: Iterable[Pixels]) -> None:
         """Make the exact tables and integer nets from the trained ones.
 
-        ``pictures`` are typical ones, batches of any size; ranges of activations are read from them at several rates.
+        ``pictures`` are typical ones, batches of any size: ranges of activations are read from them at several rates, then
+        the code tables are fitted to their symbols.
         """
-        samples: list[Tensor] = []
+        pictures = list(pictures)
         with torch.inference_mode():
-            for x in pictures:
-                for quality in (0.0, 0.25, 0.5, 0.75, 1.0):
-                    q = torch.full((x.shape[0],), quality, device=x.device)
-                    gain = torch.exp2(self.gain_z(q))[..., None, None]
-                    samples.append((self.h_a(self.g_a(_pad(x, STRIDE) - 0.5, self.gain_a(q))) * gain).round() / gain)
+            samples = [self._rounded_z(x, quality) for x in pictures for quality in _FREEZE_QUALITIES]
             self.exact.freeze(self.h_s, samples, self.gain_y, self.gain_z, self.scale_y, self.scale_z)
+            tables = self.exact.tables
+            tally = Tally(tables.coding, tables.counts.numel())
+            for x in pictures:
+                for quality in _FREEZE_QUALITIES:
+                    symbols = self.symbols(x, quality)
+                    self._walk(tally.holding(symbols.values), symbols.level, symbols.size, symbols.context)
+            tables.fit(tally.seen)
+
+    def _rounded_z(self, x: Pixels, quality: float) -> Float[Tensor, "b z h w"]:
+        q = torch.full((x.shape[0],), quality, device=x.device)
+        gain = torch.exp2(self.gain_z(q))[..., None, None]
+        return (self.h_a(self.g_a(_pad(x, STRIDE) - 0.5, self.gain_a(q))) * gain).round() / gain
 
     # --- the codec
 

@@ -76,6 +76,25 @@ class Meter(Holder):
         return values
 
 
+class Tally(Holder):
+    """Counts known symbols: ``seen`` is how often each place of the flat table occurred, over all walks."""
+
+    def __init__(self, tables: CodingTables, size: int) -> None:
+        super().__init__({})
+        self._tables = tables
+        self.seen = np.zeros(size, np.int64)
+
+    def holding(self, values: Mapping[str, Int32[Tensor, "b c h w"]]) -> "Tally":
+        """The same tally, for the next walk."""
+        self._values = values
+        return self
+
+    def take(self, name: str, index: UInt8[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
+        values = super().take(name, index, mean)
+        self.seen += np.bincount(self._tables.places(_flat(index), _flat(values)), minlength=self.seen.size)
+        return values
+
+
 class Writer(Holder):
     """Writes symbols that are known, of one picture."""
 

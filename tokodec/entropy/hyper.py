@@ -60,6 +60,7 @@ class ExactHyper(nn.Module):
         with torch.no_grad():
             self.chain.quantise(h_s, torch.exp2(self.step_z.double() / ONE), list(samples))
         self.index_unit.copy_(self._unit[self.M :] * STEPS_PER_OCTAVE)
+        self.tables.reset()
 
     @property
     def _unit(self) -> Float[Tensor, " c"]:

@@ -19,6 +19,7 @@ STEPS_PER_OCTAVE = (TABLES - 1) / math.log2(SCALE_MAX / SCALE_MIN)
 PRECISION = 24
 _TAIL = 1e-4
 _CERTAIN = 1e-3
+_FAITH = 1000
 
 
 def _counts(scale: float) -> Int[np.ndarray, " n"]:
@@ -26,11 +27,19 @@ def _counts(scale: float) -> Int[np.ndarray, " n"]:
     radius = next(r for r in range(1, 1 << 16) if 2 * tail(r + 0.5, scale) < _TAIL)
     side = [tail(v - 0.5, scale) - tail(v + 0.5, scale) for v in range(1, radius + 1)]
     mass = [*reversed(side), 1 - 2 * tail(0.5, scale), *side]
-    share = np.array([*mass, 2 * tail(radius + 0.5, scale)])
+    return _to_counts(np.array([*mass, 2 * tail(radius + 0.5, scale)]))
+
+
+def _to_counts(share: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Integers of at least one that sum to 2**24, in proportion to ``share``; what is left over goes to the middle, zero."""
     free = (1 << PRECISION) - len(share)
     counts = np.floor(share / share.sum() * free).astype(np.int64)
-    counts[radius] += free - counts.sum()
+    counts[(len(share) - 2) // 2] += free - counts.sum()
     return counts + 1
+
+
+def _initial() -> Int[np.ndarray, " n"]:
+    return np.concatenate([_counts(SCALE_MIN * 2 ** (i / STEPS_PER_OCTAVE)) for i in range(TABLES)])
 
 
 class ScaleTables(nn.Module):
@@ -52,6 +61,28 @@ class ScaleTables(nn.Module):
         self.register_buffer("radius", torch.tensor([(len(t) - 2) // 2 for t in tables], dtype=torch.int32))
         self.register_buffer("skip_below", torch.tensor(certain, dtype=torch.int32))
 
+    def fit(self, seen: Int[np.ndarray, " n"]) -> None:
+        """Move the counts towards what was seen: occurrences at every place of the flat table (:meth:`CodingTables.places`).
+
+        Both signs are taken together; each table is held to the Laplacian's shape by _FAITH occurrences of its own.
+        """
+        parts = []
+        for prior, found in zip(self._split(_initial().astype(np.float64)), self._split(seen.astype(np.float64)), strict=True):
+            both = np.append(found[:-1] + found[-2::-1], 2 * found[-1])
+            parts.append(_to_counts(both + 2 * _FAITH * prior / prior.sum()))
+        self._take(np.concatenate(parts))
+
+    def reset(self) -> None:
+        """Back to the Laplacian's counts."""
+        self._take(_initial())
+
+    def _take(self, counts: Int[np.ndarray, " n"]) -> None:
+        self.counts.copy_(torch.from_numpy(counts))
+        self.__dict__.pop("coding", None)
+
+    def _split(self, flat: Float[np.ndarray, " n"]) -> list[Float[np.ndarray, " m"]]:
+        return np.split(flat, np.cumsum(2 * self.radius.cpu().numpy() + 2)[:-1])
+
     @cached_property
     def coding(self) -> "CodingTables":
         """The tables as the coder wants them. Made on first use, after the weights are loaded."""
@@ -72,13 +103,17 @@ class CodingTables:
         self._bits = PRECISION - np.log2(counts.astype(np.float64))
         self._centre = np.concatenate([[0], np.cumsum(2 * radius + 2)[:-1]]) + radius
 
+    def places(self, index: UInt8[np.ndarray, " n"], values: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Where each symbol, or its escape, stands in the flat table."""
+        radius = self.radius[index]
+        return self._centre[index] + np.where(np.abs(values) > radius, radius + 1, values)
+
     def bits(self, index: UInt8[np.ndarray, " n"], values: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Ideal length of each symbol in bits; skipped ones cost nothing, escapes what their raw bits cost too."""
         radius = self.radius[index]
         excess = np.abs(values) - radius - 1
         escaped = excess >= 0
-        place = self._centre[index] + np.where(escaped, radius + 1, values)
-        bits = np.where(index < self.skip_below, 0.0, self._bits[place])
+        bits = np.where(index < self.skip_below, 0.0, self._bits[self.places(index, values)])
         if escaped.any():
             bits[escaped] += ESCAPE_LENGTH_BITS + np.floor(np.log2(2 * excess[escaped] + 1 + (values[escaped] < 0)))
         return bits

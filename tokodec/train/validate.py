@@ -16,7 +16,7 @@ from tokodec.metrics.psnr import psnr
 from tokodec.train.recipe import Recipe
 
 _SIDE = 256
-_CALIBRATION_PICTURES = 16
+_CALIBRATION_PICTURES = 32
 
 
 class Validation:
