@@ -46,10 +46,10 @@ _silence = _Silence()
 
 
 @contextmanager
-def foreign(where: str) -> Generator[None]:
+def foreign(where: str, failed: str = "damaged or not supported") -> Generator[None]:
     """Run code that hands a user's bytes to Pillow. Whatever it raises becomes a TokodecError of one line.
 
-    ``where`` starts the message: the name of the file and a colon, or nothing.
+    ``where`` starts the message: the name of the file and a colon, or nothing. ``failed`` stands before what Pillow says.
     """
     try:
         with _silence:
@@ -63,7 +63,7 @@ def foreign(where: str) -> Generator[None]:
     except Image.DecompressionBombError as error:
         raise UnsupportedInput(f"{where}more pixels than Pillow allows in this format (PIL.Image.MAX_IMAGE_PIXELS)") from error
     except BaseException as error:  # Pillow names no set of exceptions, and panics of Rust plugins are no Exception
-        raise UnsupportedInput(f"{where}damaged or not supported: {one_line(error)}") from error
+        raise UnsupportedInput(f"{where}{failed}: {one_line(error)}") from error
 
 
 def one_line(error: BaseException) -> str:

@@ -89,7 +89,7 @@ def _open_png(stream: BinaryIO) -> ImageFile.ImageFile:
 
 def _open_heif(stream: BinaryIO) -> ImageFile.ImageFile:
     try:
-        from pillow_heif import HeifImageFile
+        from pillow_heif import HeifImageFile  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise MissingExtra("HEIC", "heif") from error
     return HeifImageFile(stream)
@@ -97,7 +97,7 @@ def _open_heif(stream: BinaryIO) -> ImageFile.ImageFile:
 
 def _open_jxl(stream: BinaryIO) -> ImageFile.ImageFile:
     try:
-        from pillow_jxl.JpegXLImagePlugin import JXLImageFile
+        from pillow_jxl.JpegXLImagePlugin import JXLImageFile  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise MissingExtra("JPEG XL", "jxl") from error
     return JXLImageFile(stream)

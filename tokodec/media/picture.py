@@ -26,7 +26,9 @@ class Picture:
     """The source's own profile, only where keep_icc asked for it; ``rgb`` is sRGB all the same."""
 
     def __post_init__(self) -> None:
-        assert self.rgb.dtype == np.uint8 and self.rgb.ndim == 3 and self.rgb.shape[2] == 3, "rgb is uint8 (h, w, 3)"
+        assert self.rgb.dtype == np.uint8, "rgb is uint8"
+        assert self.rgb.ndim == 3, "rgb is (h, w, 3)"
+        assert self.rgb.shape[2] == 3, "rgb is (h, w, 3)"
         assert self.alpha is None or (self.alpha.dtype == np.uint8 and self.alpha.shape == self.rgb.shape[:2])
 
     @property

@@ -201,7 +201,7 @@ def _orientation(image: Image.Image) -> int:
         return 1  # its decoder has applied the codestream's own, which wins over EXIF
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # damaged EXIF is no reason to refuse the pixels
+    except Exception:  # noqa: BLE001 - damaged EXIF is no reason to refuse the pixels
         return 1
 
 
@@ -224,9 +224,9 @@ def _from_array(values: NDArray[Any], max_pixels: int) -> Picture:
 
 def _tensor_values(image: object, max_pixels: int) -> NDArray[np.uint8]:
     """uint8 (h, w, c) of a float tensor (c, h, w) in [0, 1]."""
-    from torch import Tensor
+    from torch import Tensor  # noqa: PLC0415 - reading files needs no torch
 
-    from tokodec.media.pixels import to_uint8
+    from tokodec.media.pixels import to_uint8  # noqa: PLC0415
 
     if not isinstance(image, Tensor):
         raise InputError(f"a {type(image).__name__} is no picture: give a path, PIL picture, uint8 array or float tensor")

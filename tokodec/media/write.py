@@ -1,5 +1,6 @@
 """A Picture as a PIL picture or a file. What each format holds and at which quality is in docs/pictures.md."""
 
+import importlib
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -36,7 +37,7 @@ def to_pil(picture: Picture) -> Image.Image:
     return image
 
 
-def write_picture(picture: Picture, target: Path | str | BinaryIO, format: str | None = None) -> None:
+def write_picture(picture: Picture, target: Path | str | BinaryIO, format: str | None = None) -> None:  # noqa: A002
     """Write a picture in ``format``; for a path, the one that its suffix says will do.
 
     A path is written under a temporary name and renamed. Raises InputError for an unknown format, one that cannot
@@ -51,7 +52,7 @@ def write_picture(picture: Picture, target: Path | str | BinaryIO, format: str |
     write_whole(target, encode_picture(picture, format or format_of(target)))
 
 
-def encode_picture(picture: Picture, format: str) -> bytes:
+def encode_picture(picture: Picture, format: str) -> bytes:  # noqa: A002
     """The bytes of a file in this format. Raises what write_picture raises."""
     kind = _FORMATS.get(format)
     if kind is None:
@@ -61,7 +62,7 @@ def encode_picture(picture: Picture, format: str) -> bytes:
     if max(picture.width, picture.height) > kind.max_side:
         raise InputError(f"{kind.name} holds at most {kind.max_side} pixels a side, not {picture.width} x {picture.height}: choose png")
     image = to_pil(picture if kind.icc else replace(picture, icc=None))
-    with foreign(f"{kind.name}: "), io.BytesIO() as stream:
+    with foreign(f"{kind.name}: ", "cannot hold this picture, choose png"), io.BytesIO() as stream:
         kind.save(image, stream, kind)
         return stream.getvalue()
 
@@ -92,7 +93,7 @@ def _options(image: Image.Image, kind: "_Kind") -> dict[str, Any]:
 
 def _save_heif(image: Image.Image, stream: BinaryIO, kind: "_Kind") -> None:
     try:
-        from pillow_heif import from_pillow
+        from pillow_heif import from_pillow  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise MissingExtra("HEIC", "heif") from error
     from_pillow(image).save(stream, **_options(image, kind))
@@ -100,7 +101,7 @@ def _save_heif(image: Image.Image, stream: BinaryIO, kind: "_Kind") -> None:
 
 def _save_jxl(image: Image.Image, stream: BinaryIO, kind: "_Kind") -> None:
     try:
-        import pillow_jxl  # noqa: F401 - registers JXL with Pillow
+        importlib.import_module("pillow_jxl")  # which makes it known to Pillow
     except ImportError as error:
         raise MissingExtra("JPEG XL", "jxl") from error
     _save(image, stream, kind)
@@ -145,7 +146,7 @@ _FORMATS = {
             name="avif",
             pillow="AVIF",
             suffixes=(".avif",),
-            max_side=16384,
+            max_side=32768,
             options={"quality": 95, "subsampling": "4:4:4", "speed": 9},
             alpha_options={"advanced": {"alpha:lossless": "1"}},
         ),
@@ -160,7 +161,7 @@ _FORMATS = {
             name="heif",
             pillow="HEIF",
             suffixes=(".heic", ".heif", ".hif"),
-            max_side=16384,
+            max_side=16383,
             options={"quality": 95, "chroma": 444, "enc_params": {"preset": "ultrafast"}},
             alpha_options={"quality": -1, "matrix_coefficients": 0},
             save=_save_heif,
