@@ -12,7 +12,7 @@ from tokodec.entropy.coder import Reader, Writer
 from tokodec.entropy.tables import PRECISION, TABLES, ScaleTables
 from tokodec.errors import CorruptFile, InputError
 
-CODING = ScaleTables().coding
+CODING = ScaleTables().coding(500)
 
 
 def write(index: NDArray[np.uint8], values: NDArray[np.int32]) -> bytes:
@@ -30,7 +30,7 @@ def draw(n: int, seed: int, *, wild: float = 0.0) -> tuple[NDArray[np.uint8], ND
     return index, np.where(index < CODING.skip_below, 0, values).astype(np.int32)
 
 
-CODING_STEPS = (TABLES - 1) / np.log2(128 / 0.05)
+CODING_STEPS = (TABLES - 1) / np.log2(64 / 0.05)
 
 
 @settings(max_examples=60, deadline=None)
@@ -77,7 +77,7 @@ def test_certain_symbols_cost_nothing() -> None:
 def test_tables_are_exact_counts() -> None:
     tables = ScaleTables()
     sizes = (2 * tables.radius + 2).tolist()
-    for counts in tables.counts.split(sizes):
+    for counts in tables.counts[0].split(sizes):
         assert int(counts.sum()) == 1 << PRECISION
         assert int(counts.min()) >= 1
     assert tables.skip_below > 0

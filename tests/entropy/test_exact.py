@@ -122,5 +122,5 @@ def test_code_tables_follow_the_scales() -> None:
     exact.freeze(net, [torch.ones(1, 4, 2, 2)], Gain(2, 3), Gain(2, 4), Gain(2, 3), Gain(2, 4))
     with torch.no_grad():
         p = exact.predict(torch.zeros(1, 4, 1, 1, dtype=torch.int32), torch.tensor([5]), (1, 1))
-    scales = 0.05 * 2 ** (p.index.flatten().double() / (63 / torch.log2(torch.tensor(128 / 0.05)).double()))
+    scales = 0.05 * 2 ** (p.index.flatten().double() / (63 / torch.log2(torch.tensor(64 / 0.05)).double()))
     torch.testing.assert_close(scales, torch.tensor([0.05, 1.0, 8.0], dtype=torch.float64), rtol=0.07, atol=0)

@@ -19,6 +19,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -30,6 +31,7 @@ from tokodec.entropy.fixed import LEVELS
 from tokodec.entropy.laplace import laplace_bits
 from tokodec.entropy.hyper import ExactHyper, Parameters
 from tokodec.entropy.rounding import Rounded
+from tokodec.entropy.tables import BANDS
 from tokodec.entry import Entry, Weights
 from tokodec.errors import CorruptFile, InputError
 from tokodec.nn.chain import ConvChain, Link
@@ -39,6 +41,7 @@ from tokodec.nn.lowres import STRIDE, LowResAnalysis, LowResSynthesis
 _HYPER_STRIDE = 4
 _LEVEL = struct.Struct("<H")
 _FREEZE_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_FIT_LEVELS = tuple((2 * i + 1) * LEVELS // (4 * BANDS) for i in range(2 * BANDS))  # two in each band
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,13 +133,13 @@ class HyperpriorVR(Rounded, Codec):
         with torch.inference_mode():
             samples = [self._rounded_z(x, quality) for x in pictures for quality in _FREEZE_QUALITIES]
             self.exact.freeze(self.h_s, samples, self.gain_y, self.gain_z, self.scale_y, self.scale_z)
-            tables = self.exact.tables
-            tally = Tally(tables.coding, tables.counts.numel())
-            for x in pictures:
-                for quality in _FREEZE_QUALITIES:
-                    symbols = self.symbols(x, quality)
-                    self._walk(tally.holding(symbols.values), symbols.level, symbols.size, symbols.context)
-            tables.fit(tally.seen)
+            self.exact.tables.fit({level: sum(self._seen(x, level) for x in pictures) for level in _FIT_LEVELS})
+
+    def _seen(self, x: Pixels, level: int) -> Int[np.ndarray, " n"]:
+        symbols = self.symbols(x, level / (LEVELS - 1))
+        tally = Tally(self.exact.tables.coding(level), symbols.values)
+        self._walk(tally, symbols.level, symbols.size, symbols.context)
+        return tally.seen
 
     def _rounded_z(self, x: Pixels, quality: float) -> Float[Tensor, "b z h w"]:
         q = torch.full((x.shape[0],), quality, device=x.device)
@@ -152,14 +155,14 @@ class HyperpriorVR(Rounded, Codec):
             y = self.g_a(_pad(x, STRIDE) - 0.5, self.gain_a(level.float() / (LEVELS - 1)))
             z = self.h_a(y)
         latents = {"z": z * self.exact.gain_of_z(level), "y": y * self.exact.gain(level)}
-        return self._walk(Rounder(self.exact.tables.coding, latents), level, (x.shape[2], x.shape[3]))
+        return self._walk(Rounder(int(self.exact.tables.skip_below), latents), level, (x.shape[2], x.shape[3]))
 
     def write(self, symbols: Symbols) -> list[bytes]:
         """One payload an item: the level as u16, then the range coder's words."""
         return [self._write(symbols[i : i + 1]) for i in range(len(symbols))]
 
     def _write(self, one: Symbols) -> bytes:
-        writer = Writer(self.exact.tables.coding, one.values)
+        writer = Writer(self.exact.tables.coding(int(one.level)), one.values)
         self._walk(writer, one.level, one.size, one.context)
         return _LEVEL.pack(int(one.level)) + writer.bytes()
 
@@ -191,7 +194,7 @@ class HyperpriorVR(Rounded, Codec):
         (level,) = _LEVEL.unpack_from(payload)
         if level >= LEVELS:
             raise CorruptFile(f"quality level {level} does not exist; the last is {LEVELS - 1}")
-        return Reader(self.exact.tables.coding, payload[_LEVEL.size :]), torch.tensor([level], device=self.exact.index_unit.device)
+        return Reader(self.exact.tables.coding(level), payload[_LEVEL.size :]), torch.tensor([level], device=self.exact.index_unit.device)
 
     def synthesise(self, symbols: Symbols) -> Pixels:
         """Pictures in [0, 1] of the size that was encoded."""
@@ -207,7 +210,7 @@ class HyperpriorVR(Rounded, Codec):
         return torch.tensor([self._estimate(symbols[i : i + 1])["all"] for i in range(len(symbols))], dtype=torch.float64)
 
     def _estimate(self, one: Symbols) -> dict[str, float]:
-        meter = Meter(self.exact.tables.coding, one.values)
+        meter = Meter(self.exact.tables.coding(int(one.level)), one.values)
         self._walk(meter, one.level, one.size, one.context)
         return {**meter.bits, "all": sum(meter.bits.values()) + 8 * _LEVEL.size}
 

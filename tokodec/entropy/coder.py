@@ -43,13 +43,13 @@ class Hand(ABC):
 class Rounder(Hand):
     """The encoder's: rounds latents, already in quantiser steps, to symbols."""
 
-    def __init__(self, tables: CodingTables, latents: Mapping[str, Float[Tensor, "b c h w"]]) -> None:
-        self._tables = tables
+    def __init__(self, skip_below: int, latents: Mapping[str, Float[Tensor, "b c h w"]]) -> None:
+        self._skip_below = skip_below
         self._latents = latents
 
     def take(self, name: str, index: UInt8[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
         symbols = (self._latents[name] - mean).round_()
-        return symbols.masked_fill_(index < self._tables.skip_below, 0).to(torch.int32)
+        return symbols.masked_fill_(index < self._skip_below, 0).to(torch.int32)
 
 
 class Holder(Hand):
@@ -77,17 +77,12 @@ class Meter(Holder):
 
 
 class Tally(Holder):
-    """Counts known symbols: ``seen`` is how often each place of the flat table occurred, over all walks."""
+    """Counts known symbols: ``seen`` is how often each place of the flat table occurred."""
 
-    def __init__(self, tables: CodingTables, size: int) -> None:
-        super().__init__({})
+    def __init__(self, tables: CodingTables, values: Mapping[str, Int32[Tensor, "b c h w"]]) -> None:
+        super().__init__(values)
         self._tables = tables
-        self.seen = np.zeros(size, np.int64)
-
-    def holding(self, values: Mapping[str, Int32[Tensor, "b c h w"]]) -> "Tally":
-        """The same tally, for the next walk."""
-        self._values = values
-        return self
+        self.seen = np.zeros(tables.size, np.int64)
 
     def take(self, name: str, index: UInt8[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
         values = super().take(name, index, mean)

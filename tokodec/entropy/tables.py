@@ -1,7 +1,7 @@
 """Code tables of rounded Laplacians: integer counts, made once and stored with the weights."""
 
 import math
-from functools import cached_property
+from collections.abc import Mapping
 
 import constriction
 import numpy as np
@@ -9,10 +9,13 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from tokodec.entropy.fixed import LEVELS
 from tokodec.entropy.laplace import SCALE_MIN, tail
 
 TABLES = 64
-SCALE_MAX = 128.0
+BANDS = 8
+"""Bands of quality, each with tables of its own."""
+SCALE_MAX = 64.0
 STEPS_PER_OCTAVE = (TABLES - 1) / math.log2(SCALE_MAX / SCALE_MIN)
 """Tables stand at scales SCALE_MIN * 2 ** (index / STEPS_PER_OCTAVE)."""
 
@@ -38,13 +41,11 @@ def _to_counts(share: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     return counts + 1
 
 
-def _initial() -> Int[np.ndarray, " n"]:
-    return np.concatenate([_counts(SCALE_MIN * 2 ** (i / STEPS_PER_OCTAVE)) for i in range(TABLES)])
-
-
 class ScaleTables(nn.Module):
-    """One table a scale, of symbols -r..r and an escape, as flat integer counts.
+    """One table a scale, of symbols -r..r and an escape, as flat integer counts; one set of them for each band of quality.
 
+    At a low rate most residuals of a scale are zeros beside few large ones, at a high rate they are closer to a Laplacian:
+    after training the counts are fitted to what is seen, band by band.
     ``skip_below``: symbols of the first so many tables are certain to be zero (but for one in 1/_CERTAIN) and are
     neither written nor read.
     """
@@ -55,38 +56,47 @@ class ScaleTables(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        tables = [_counts(SCALE_MIN * 2 ** (i / STEPS_PER_OCTAVE)) for i in range(TABLES)]
+        tables = _laplacian()
         certain = sum(1 - t.max() / (1 << PRECISION) < _CERTAIN for t in tables)
-        self.register_buffer("counts", torch.from_numpy(np.concatenate(tables)).to(torch.int32))
+        self.register_buffer("counts", torch.from_numpy(np.concatenate(tables)).to(torch.int32).repeat(BANDS, 1))
         self.register_buffer("radius", torch.tensor([(len(t) - 2) // 2 for t in tables], dtype=torch.int32))
         self.register_buffer("skip_below", torch.tensor(certain, dtype=torch.int32))
+        self._coding: dict[int, CodingTables] = {}
 
-    def fit(self, seen: Int[np.ndarray, " n"]) -> None:
-        """Move the counts towards what was seen: occurrences at every place of the flat table (:meth:`CodingTables.places`).
+    def coding(self, level: int) -> "CodingTables":
+        """The tables of a quality level as the coder wants them. Made on first use, after the weights are loaded."""
+        band = level * BANDS // LEVELS
+        if band not in self._coding:
+            self._coding[band] = CodingTables(self.counts[band].cpu().numpy(), self.radius.cpu().numpy(), int(self.skip_below))
+        return self._coding[band]
 
-        Both signs are taken together; each table is held to the Laplacian's shape by _FAITH occurrences of its own.
+    def fit(self, seen: Mapping[int, Int[np.ndarray, " n"]]) -> None:
+        """Move the counts towards what was seen: for levels, occurrences at every place of the flat table (:class:`Tally`).
+
+        Levels of one band are added up. Both signs are taken together; each table is held to the Laplacian's shape by
+        _FAITH occurrences of its own.
         """
-        parts = []
-        for prior, found in zip(self._split(_initial().astype(np.float64)), self._split(seen.astype(np.float64)), strict=True):
-            both = np.append(found[:-1] + found[-2::-1], 2 * found[-1])
-            parts.append(_to_counts(both + 2 * _FAITH * prior / prior.sum()))
-        self._take(np.concatenate(parts))
+        for band in range(BANDS):
+            found = sum((n for level, n in seen.items() if level * BANDS // LEVELS == band), np.zeros(self.counts.shape[1], np.int64))
+            splits = np.cumsum(2 * self.radius.cpu().numpy() + 2)[:-1]
+            parts = [_fitted(prior, part) for prior, part in zip(_laplacian(), np.split(found, splits), strict=True)]
+            self.counts[band] = torch.from_numpy(np.concatenate(parts))
+        self._coding.clear()
 
     def reset(self) -> None:
         """Back to the Laplacian's counts."""
-        self._take(_initial())
+        self.counts.copy_(torch.from_numpy(np.concatenate(_laplacian())).expand(BANDS, -1))
+        self._coding.clear()
 
-    def _take(self, counts: Int[np.ndarray, " n"]) -> None:
-        self.counts.copy_(torch.from_numpy(counts))
-        self.__dict__.pop("coding", None)
 
-    def _split(self, flat: Float[np.ndarray, " n"]) -> list[Float[np.ndarray, " m"]]:
-        return np.split(flat, np.cumsum(2 * self.radius.cpu().numpy() + 2)[:-1])
+def _laplacian() -> list[Int[np.ndarray, " n"]]:
+    return [_counts(SCALE_MIN * 2 ** (i / STEPS_PER_OCTAVE)) for i in range(TABLES)]
 
-    @cached_property
-    def coding(self) -> "CodingTables":
-        """The tables as the coder wants them. Made on first use, after the weights are loaded."""
-        return CodingTables(self.counts.cpu().numpy(), self.radius.cpu().numpy(), int(self.skip_below))
+
+def _fitted(prior: Int[np.ndarray, " n"], found: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Counts between a prior and occurrences; both signs alike, the escape last."""
+    both = np.append(found[:-1] + found[-2::-1], 2 * found[-1])
+    return _to_counts(both + 2 * _FAITH * prior / prior.sum())
 
 
 class CodingTables:
@@ -95,6 +105,7 @@ class CodingTables:
     def __init__(self, counts: Int[np.ndarray, " n"], radius: Int[np.ndarray, " t"], skip_below: int) -> None:
         self.radius = radius
         self.skip_below = skip_below
+        self.size = len(counts)
         parts = np.split(counts.astype(np.float64), np.cumsum(2 * radius + 2)[:-1])
         # constriction gives every symbol one count of its own and scales what it is handed to the rest, here by exactly 1.
         self.models = [constriction.stream.model.Categorical(part - 1, perfect=False) for part in parts]
