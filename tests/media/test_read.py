@@ -289,6 +289,15 @@ def test_orientation_turns_alpha_too() -> None:
     assert np.array_equal(picture.alpha, np.rot90(EIGHT[..., 3], -1))
 
 
+def test_exif_does_not_turn_a_jpeg_xl() -> None:
+    """Its codestream says how it is turned, and its decoder has done that."""
+    pytest.importorskip("pillow_jxl")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = make_file(Image.fromarray(BLOCKS), "JXL", lossless=True, exif=exif.tobytes())
+    assert np.array_equal(read_picture(data).rgb, BLOCKS)
+
+
 @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0nonsense"])
 def test_damaged_exif_is_ignored(exif: bytes) -> None:
     assert read_picture(make_file(Image.fromarray(BLOCKS), "PNG", exif=exif)).rgb.shape == BLOCKS.shape

@@ -203,7 +203,7 @@ def _pieces(data: bytes, room: int) -> Generator[bytes]:
             piece = coder.decompress(data[start : start + _PIECE_BYTES], room + 1)
         except (zlib.error, EOFError) as error:
             raise CorruptFile("the alpha plane is damaged") from error
-        if len(piece) > room or coder.unused_data or (coder.eof and start + _PIECE_BYTES < len(data)):
+        if len(piece) > room or coder.unused_data:
             raise CorruptFile("the alpha plane is longer than it should be")
         room -= len(piece)
         yield piece

@@ -35,7 +35,7 @@ def webp_shape(stream: BinaryIO) -> Shape:
     kind = head[12:16]
     if kind == b"VP8X":
         width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
-        return Shape(width=width, height=height, animated=bool(head[20] & 2))
+        return Shape(width=width, height=height)
     if kind == b"VP8L" and head[20] == 0x2F:
         bits = int.from_bytes(head[21:25], "little")
         return Shape(width=(bits & 0x3FFF) + 1, height=(bits >> 14 & 0x3FFF) + 1)

@@ -75,14 +75,13 @@ def _palette(image: Image.Image) -> Samples:
     table[:, 3] = 255
     table[: len(colours)] = colours[:256]
     index = np.asarray(image)
-    return Samples(base=_looked_up(table, len(colours), index), alpha=_palette_alpha(table[:, 3], index, image.info.get("transparency")))
+    return Samples(base=_looked_up(table[:, :3], index), alpha=_palette_alpha(table[:, 3], index, image.info.get("transparency")))
 
 
-def _looked_up(table: NDArray[np.uint8], used: int, index: Bytes2D) -> Image.Image:
-    colours = table[:used, :3]
+def _looked_up(colours: NDArray[np.uint8], index: Bytes2D) -> Image.Image:
     if np.array_equal(colours[:, 0], colours[:, 1]) and np.array_equal(colours[:, 1], colours[:, 2]):
-        return Image.fromarray(table[:, 0][index])
-    return Image.fromarray(table[:, :3][index])
+        return Image.fromarray(colours[:, 0][index])
+    return Image.fromarray(colours[index])
 
 
 def _palette_alpha(table: Bytes2D, index: Bytes2D, clear: object) -> Bytes2D | None:
