@@ -38,7 +38,7 @@ def deep_samples(image: ImageFile.ImageFile, reopen: Callable[[], ImageFile.Imag
         return _gray_alpha(_load(image, "RGBA"))
     x = _both_bytes(image, reopen, layout.replace("a", "A"), _ORDER[order])
     if layout == "CMYK":
-        return Samples(base=Image.fromarray(narrow(x), "CMYK"))
+        return Samples(base=Image.frombytes("CMYK", (x.shape[1], x.shape[0]), narrow(x).tobytes()))
     if layout == "RGBa":
         return Samples(base=Image.fromarray(_divided(x[..., :3], x[..., 3:])), alpha=narrow(x[..., 3]))
     alpha = narrow(x[..., 3]) if layout == "RGBA" else mask_of(x, image.info.get("transparency"))
