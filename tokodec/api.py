@@ -218,6 +218,9 @@ class Codec(Autoencoder[Bitstream]):
     def freeze(self, pictures: Iterable[Pixels]) -> None:  # noqa: B027  a codec may have nothing to do
         """After training: make the exact tables and nets. ``pictures``: batches of typical ones, to read ranges from."""
 
+    def polish(self, pictures: Iterable[Pixels]) -> None:  # noqa: B027
+        """Once, after ``freeze`` and before weights are shipped: tune what the encoder alone decides. May take minutes."""
+
     @abstractmethod
     def symbols(self, x: Pixels, quality: float | Float[Tensor, " b"] | None = None) -> Symbols:
         """What will be written: transform, then round."""

@@ -26,10 +26,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.api import Codec, Output, Pixels, Symbols
-from tokodec.entropy.coder import Hand, Holder, Meter, Reader, Rounder, Tally, Writer
+from tokodec.entropy import thrift
+from tokodec.entropy.coder import Hand, Holder, Meter, Reader, Tally, Writer
 from tokodec.entropy.fixed import LEVELS
 from tokodec.entropy.laplace import laplace_bits
 from tokodec.entropy.hyper import ExactHyper, Parameters
+from tokodec.entropy.rounder import Rounder
 from tokodec.entropy.rounding import Rounded
 from tokodec.entropy.tables import BANDS
 from tokodec.entry import Entry, Weights
@@ -133,6 +135,16 @@ class HyperpriorVR(Rounded, Codec):
         with torch.inference_mode():
             samples = [self._rounded_z(x, quality) for x in pictures for quality in _FREEZE_QUALITIES]
             self.exact.freeze(self.h_s, samples, self.gain_y, self.gain_z, self.scale_y, self.scale_z)
+        self._fit(pictures)
+
+    def polish(self, pictures: Iterable[Pixels]) -> None:
+        """Tune the encoder's rounding of a frozen model, then fit the code tables to what it chooses now."""
+        pictures = list(pictures)
+        thrift.tune(self, self.exact.tables, pictures)
+        self._fit(pictures)
+
+    def _fit(self, pictures: Sequence[Pixels]) -> None:
+        with torch.inference_mode():
             self.exact.tables.fit({level: sum(self._seen(x, level) for x in pictures) for level in _FIT_LEVELS})
 
     def _seen(self, x: Pixels, level: int) -> Int[np.ndarray, " n"]:
@@ -155,7 +167,7 @@ class HyperpriorVR(Rounded, Codec):
             y = self.g_a(_pad(x, STRIDE) - 0.5, self.gain_a(level.float() / (LEVELS - 1)))
             z = self.h_a(y)
         latents = {"z": z * self.exact.gain_of_z(level), "y": y * self.exact.gain(level)}
-        return self._walk(Rounder(int(self.exact.tables.skip_below), latents), level, (x.shape[2], x.shape[3]))
+        return self._walk(Rounder(self.exact.tables, level, latents, thrifty="y"), level, (x.shape[2], x.shape[3]))
 
     def write(self, symbols: Symbols) -> list[bytes]:
         """One payload an item: the level as u16, then the range coder's words."""

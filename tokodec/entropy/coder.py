@@ -40,18 +40,6 @@ class Hand(ABC):
         """The symbols of group ``name``, whose code tables are ``index`` and whose values are expected around ``mean``."""
 
 
-class Rounder(Hand):
-    """The encoder's: rounds latents, already in quantiser steps, to symbols."""
-
-    def __init__(self, skip_below: int, latents: Mapping[str, Float[Tensor, "b c h w"]]) -> None:
-        self._skip_below = skip_below
-        self._latents = latents
-
-    def take(self, name: str, index: UInt8[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
-        symbols = (self._latents[name] - mean).round_()
-        return symbols.masked_fill_(index < self._skip_below, 0).to(torch.int32)
-
-
 class Holder(Hand):
     """Hands back symbols that are known."""
 

@@ -143,6 +143,9 @@ class Trainer:
 
     def _validate(self) -> None:
         self.validation.prepare(self.average.model)
+        self._measure()
+
+    def _measure(self) -> None:
         self._log({"step": self.step, "seconds": round(self.seconds, 1), "validation": self.validation.measure(self.average.model)})
         self.validation.grid(self.average.model, self.out / "validation.png")
 
@@ -150,9 +153,9 @@ class Trainer:
         """The averaged weights as one file, ready to be loaded; codecs get their exact tables here."""
         path = self.out / "model.safetensors"
         if self.world.rank == 0:
-            self.validation.prepare(self.average.model)
+            self.validation.finish(self.average.model)
             store.save(self.average.model, path, name=self.recipe.model)
-            self._validate()
+            self._measure()
         return path
 
     # --- state

@@ -32,6 +32,12 @@ class Validation:
         if isinstance(model, Codec):
             model.freeze(_centre(s, model) for s in self._train)
 
+    def finish(self, model: nn.Module) -> None:
+        """All that weights need before they are shipped."""
+        self.prepare(model)
+        if isinstance(model, Codec):
+            model.polish(_centre(s, model) for s in self._train)
+
     def measure(self, model: nn.Module) -> list[dict[str, float]]:
         """For each quality: the mean of every term of the model and of PSNR after rounding to 8 bits."""
         return [self._at(model, quality) for quality in self._qualities]
