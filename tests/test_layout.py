@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tokodec import catalogue, zoo
+from tokodec.entropy.container import Header, Kind, Segment, TkdFile, pack
 from tokodec.entry import Entry
 
 ROOT = Path(__file__).parent.parent
@@ -220,6 +221,33 @@ def loaded_by(statement: str) -> set[str]:
 )
 def test_costs_nothing_to_import(statement: str) -> None:
     assert loaded_by(statement) == set()
+
+
+@pytest.fixture(scope="module")
+def tkd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    header = Header(model="hyperprior_vr.v1", fingerprint=bytes(8), width=3, height=2, gray=False, symbol_crc=0)
+    path = tmp_path_factory.mktemp("tkd") / "picture.tkd"
+    path.write_bytes(pack(TkdFile(header=header, segments=(Segment(kind=Kind.PAYLOAD, data=b"payload"),))))
+    return path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--help",
+        "--version",
+        "compress --help",
+        "train --help",
+        "models list",
+        "models info hyperprior_vr",
+        "models verify",
+        "inspect TKD",
+        "verify TKD",
+    ],
+)
+def test_command_needs_no_torch(command: str, tkd: Path) -> None:
+    arguments = [str(tkd) if word == "TKD" else word for word in command.split()]
+    assert loaded_by(f"from tokodec.cli.main import run; assert run({arguments!r}) == 0") == set()
 
 
 def test_heavy_imports_are_seen() -> None:
