@@ -1,0 +1,70 @@
+"""tokodec inspect: what a file says of itself. Needs no weights and no torch."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from typer import Argument, Option
+
+from tokodec.cli import talk
+from tokodec.cli.batch import exit_code
+from tokodec.cli.options import Selection
+from tokodec.cli.paths import find
+from tokodec.cli.streams import read_tkd, shown
+from tokodec.entropy.container import TkdFile, unpack
+
+
+def inspect(
+    inputs: Annotated[list[str] | None, Argument(metavar="FILE...", help=".tkd files, folders of them, or - for stdin.")] = None,
+    *,
+    json: Annotated[bool, Option("--json", help="Print one JSON object a file.")] = False,
+    selection: Selection,
+) -> int:
+    """Print what .tkd files hold.
+
+    Model, size, bits and segments, after their checksums were checked.
+    """
+    sources = find(inputs or [], selection, (".tkd",))
+    errors: list[Exception | None] = []
+    for source in sources:
+        try:
+            data = read_tkd(source.path)
+            _print(shown(source.path), data, unpack(data), json)
+            errors.append(None)
+        except Exception as error:  # noqa: BLE001 - one bad file must not stop the others
+            talk.say(f"tokodec: {talk.complaint(error, shown(source.path))}")
+            errors.append(error)
+    return exit_code(errors, len(sources))
+
+
+def row(data: bytes, file: TkdFile) -> dict[str, object]:
+    """The JSON object of a file. ``bpp``: bits of the whole file per pixel."""
+    header = file.header
+    return {
+        "model": header.model,
+        "fingerprint": header.fingerprint.hex(),
+        "width": header.width,
+        "height": header.height,
+        "file_bytes": len(data),
+        "payload_bytes": file.payload_bytes,
+        "bpp": round(8 * len(data) / (header.width * header.height), 6),
+    }
+
+
+def _print(name: str, data: bytes, file: TkdFile, json: bool) -> None:
+    if json:
+        talk.put_json(row(data, file))
+        return
+    header, bpp = file.header, _bpp(file)
+    talk.put(name)
+    talk.put(f"  format       {header.version[0]}.{header.version[1]}{' (experimental)' if file.experimental else ''}")
+    talk.put(f"  model        {header.model}, fingerprint {header.fingerprint.hex()}")
+    talk.put(f"  picture      {header.width} x {header.height}{', gray' if header.gray else ''}")
+    talk.put(f"  file         {len(data)} bytes, {bpp(len(data))}")
+    talk.put(f"  payload      {file.payload_bytes} bytes, {bpp(file.payload_bytes)}")
+    for segment in file.segments:
+        talk.put(f"  segment {chr(segment.kind)}    {len(segment.data)} bytes")
+    talk.put(f"  symbols      CRC-32 {header.symbol_crc:08x}")
+
+
+def _bpp(file: TkdFile) -> Callable[[int], str]:
+    return lambda size: f"{8 * size / (file.header.width * file.header.height):.4f} bpp"

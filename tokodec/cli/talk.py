@@ -1,0 +1,148 @@
+"""What is said: data on stdout, everything else on stderr, one line each, whatever a file name or a library puts into it."""
+
+import json
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tokodec.errors import OutOfMemory, TokodecError
+
+if TYPE_CHECKING:
+    from tokodec.cli.options import Running
+
+
+def say(line: str) -> None:
+    """One line on stderr."""
+    print(one_line(line), file=sys.stderr, flush=True)
+
+
+def put(line: str) -> None:
+    """One line of data on stdout."""
+    print(one_line(line), flush=True)
+
+
+def put_json(row: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    print(json.dumps(dict(row)), flush=True)
+
+
+def one_line(text: str) -> str:
+    """``text`` without line breaks and other control characters, so that no file name can drive a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.splitlines()))
+
+
+def complaint(error: BaseException, where: str = "") -> str:
+    """One line about an error. ``where``: the file it concerns, unless the message begins with it."""
+    text = str(error) if isinstance(error, TokodecError) else f"unexpected {type(error).__name__}: {error}".rstrip(": ")
+    return one_line(text if not where or text.startswith(f"{where}: ") else f"{where}: {text}")
+
+
+def trace(error: BaseException) -> None:
+    """Where an unexpected error comes from."""
+    if not isinstance(error, TokodecError):
+        traceback.print_exception(error, file=sys.stderr)
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code of an error."""
+    if isinstance(error, MemoryError):
+        return OutOfMemory.exit_code
+    return error.exit_code if isinstance(error, TokodecError) else 1
+
+
+class Progress(Protocol):
+    """Told about every input of a batch."""
+
+    def start(self, what: str) -> None:
+        """An input is begun."""
+
+    def done(self, what: str, line: str, ok: bool) -> None:
+        """An input is done; ``line`` is what there is to say."""
+
+    def close(self) -> None:
+        """All are done."""
+
+
+class Lines:
+    """A line for each input when it is done."""
+
+    def start(self, what: str) -> None:
+        pass
+
+    def done(self, what: str, line: str, ok: bool) -> None:
+        say(line)
+
+    def close(self) -> None:
+        pass
+
+
+class Silence(Lines):
+    """Only what failed."""
+
+    def done(self, what: str, line: str, ok: bool) -> None:
+        if not ok:
+            say(line)
+
+
+@dataclass
+class Events(Lines):
+    """JSON objects on stderr: ``event`` (start, done), ``input``, ``number`` of ``total``, ``seconds`` since the first."""
+
+    total: int
+
+    def __post_init__(self) -> None:
+        self.begun, self.finished, self.since = 0, 0, time.monotonic()
+
+    def start(self, what: str) -> None:
+        self.begun += 1
+        self._event("start", what, self.begun)
+
+    def done(self, what: str, line: str, ok: bool) -> None:
+        self.finished += 1
+        self._event("done" if ok else "failed", what, self.finished)
+        if not ok:
+            say(line)
+
+    def _event(self, event: str, what: str, number: int) -> None:
+        seconds = round(time.monotonic() - self.since, 3)
+        row = {"event": event, "input": what, "number": number, "total": self.total, "seconds": seconds}
+        print(json.dumps(row), file=sys.stderr, flush=True)
+
+
+class Bar(Lines):
+    """A bar with the time that is left; failures stand above it."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+        self.progress = RichProgress(*columns, console=Console(stderr=True), transient=True)
+        self.task = self.progress.add_task("", total=total)
+        self.progress.start()
+
+    def start(self, what: str) -> None:
+        self.progress.update(self.task, description=one_line(what))
+
+    def done(self, what: str, line: str, ok: bool) -> None:
+        self.progress.advance(self.task)
+        if not ok:
+            self.progress.console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        self.progress.stop()
+
+
+def progress(running: "Running", total: int) -> Progress:
+    """What ``--progress`` and ``--quiet`` ask for."""
+    if running.progress == "json":
+        return Events(total)
+    if running.quiet or running.progress == "none":
+        return Silence()
+    if running.progress == "bar" or (sys.stderr.isatty() and total > 1):
+        return Bar(total)
+    return Lines()

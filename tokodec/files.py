@@ -1,0 +1,275 @@
+"""Between pictures and .tkd files: where picture, model and container meet.
+
+    picture ── symbols ── write ── read again, same symbols? ── container ──> bytes
+    bytes ── container ── model and fingerprint ── read ── CRC of the symbols ── synthesise ──> picture
+
+Nothing that a file claims is believed before it is checked: sides against a limit, memory against what there is, the
+payload against what its symbols must cost (in the reader of the codec), the symbols against their CRC.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+from PIL import Image
+
+from tokodec.api import Codec, Symbols
+from tokodec.catalogue import model_info, resolve, zoo
+from tokodec.entropy.container import DEFAULT_MAX_PIXELS, MAX_SIDE, Header, Kind, Segment, TkdFile, pack, unpack
+from tokodec.errors import CorruptFile, FingerprintMismatch, InputError, OutOfMemory
+from tokodec.media.alpha import decode_plane, encode_plane
+from tokodec.media.limits import check_size
+from tokodec.media.picture import Picture
+from tokodec.media.pixels import to_uint8, to_unit
+from tokodec.media.read import ImageLike, from_image
+from tokodec.media.write import to_pil
+from tokodec.pretrained import store
+from tokodec.rate import Coded, Encode, Quality, Rate, TargetBpp
+
+DEFAULT_MODEL = "hyperprior_vr"
+DEFAULT_QUALITY = 0.5
+
+_BYTES_PER_PIXEL = 100
+"""Most memory that coding takes for each pixel, measured in both directions: ``benchmarks/memory.py``."""
+
+
+def physical_memory() -> int:
+    """Bytes of memory that the machine has; where it does not say, more than any has."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # AttributeError: Windows
+        return 2**60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where models run, how, and what a picture may take.
+
+    ``device``: as torch names it, or ``auto``. ``numerics``: ``stable`` or ``fast``. ``max_memory`` in bytes.
+    """
+
+    device: str = "cpu"
+    numerics: str = "stable"
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_memory: int = field(default_factory=physical_memory)
+
+    def codec(self, name: str) -> Codec:
+        """The codec of that name. Names of the zoo are loaded once a process.
+
+        Raises ModelNotFound, WeightsMismatch, and InputError for a model that is no codec and for an unknown device.
+        """
+        if ":" in name or "/" in name:
+            return _load(name, device_of(self.device), self.numerics)
+        return _kept(resolve(name), device_of(self.device), self.numerics)
+
+    def check(self, width: int, height: int) -> None:
+        """Raises UnsupportedInput for more pixels than allowed and OutOfMemory for more than fit, both before any is allocated."""
+        check_size(width, height, self.max_pixels)
+        needed = width * height * _BYTES_PER_PIXEL
+        if needed > self.max_memory:
+            limit = self.max_memory / 1e9
+            raise OutOfMemory(
+                f"{width} x {height} pixels need about {needed / 1e9:.1f} GB of memory; the limit is {limit:.1f} GB (max_memory)"
+            )
+
+
+class Choice(ABC):
+    """Which codec decodes a file."""
+
+    @abstractmethod
+    def codec(self, header: Header, machine: Machine) -> Codec:
+        """The codec for a file with this header. Raises FingerprintMismatch for one that another model made."""
+
+
+class Named(Choice):
+    """The one that the file names: one of the zoo, never a path or a place on a network."""
+
+    def codec(self, header: Header, machine: Machine) -> Codec:
+        info = zoo().get(header.model)
+        if info is None or info.kind != "codec":
+            raise CorruptFile(
+                f"the file names {header.model}, which is no codec of this version: the file is damaged, or tokodec is too old"
+            )
+        return _checked(machine.codec(header.model), header)
+
+
+@dataclass(frozen=True)
+class Given(Choice):
+    """This one, whatever name the file says, if it has the file's fingerprint."""
+
+    model: Codec
+
+    def codec(self, header: Header, machine: Machine) -> Codec:
+        return _checked(self.model, header)
+
+
+@dataclass(frozen=True)
+class Forced(Choice):
+    """This one, whatever the file says. The CRC of the symbols is compared all the same."""
+
+    model: Codec
+
+    def codec(self, header: Header, machine: Machine) -> Codec:
+        return self.model
+
+
+def encode(picture: Picture, codec: Codec, rate: Rate, machine: Machine) -> Coded:
+    """A whole .tkd file of a picture. Raises OutOfMemory, UnsupportedInput, and InputError for a quality that ``codec`` does not take."""
+    machine.check(picture.width, picture.height)
+    with memory_told(), torch.inference_mode():
+        coded = rate.reach(_attempts(picture, codec, device_of(machine.device)), picture.width * picture.height)
+        _read_back(coded.data, codec)
+    return coded
+
+
+def decode(data: bytes, choice: Choice, machine: Machine) -> Picture:
+    """The picture in a .tkd file: exactly the size that went in, alpha and profile as they were.
+
+    Raises CorruptFile, FingerprintMismatch, OutOfMemory, and ModelNotFound when the weights are not here.
+    """
+    file = unpack(data, max_pixels=machine.max_pixels)
+    codec = choice.codec(file.header, machine)
+    codec.check(file.payload, (file.header.height, file.header.width))  # before memory: a false claim is damage, not lack of it
+    machine.check(file.header.width, file.header.height)
+    with memory_told(), torch.inference_mode():
+        pixels = codec.synthesise(_read_symbols(file, codec))
+        rgb = to_uint8(pixels)[0]
+        del pixels
+        alpha = file.segment(Kind.ALPHA)
+        return Picture(
+            rgb=rgb,
+            alpha=None if alpha is None else decode_plane(alpha, file.header.width, file.header.height),
+            gray=file.header.gray,
+            icc=file.segment(Kind.ICC),
+        )
+
+
+def compress(image: ImageLike, model: str | Codec | None = None, quality: float | None = None, target_bpp: float | None = None) -> bytes:
+    """The bytes of a .tkd file.
+
+    ``image``: a path, bytes of a picture file, a PIL picture, a uint8 array (h, w, c) or a float tensor (c, h, w) in [0, 1].
+    ``model``: a name or a loaded codec; the default is DEFAULT_MODEL. ``quality`` in [0, 1], by default DEFAULT_QUALITY;
+    ``target_bpp`` instead is met within 3 % by the whole file, or as nearly as the model can. Raises TokodecError.
+    """
+    if quality is not None and target_bpp is not None:
+        raise InputError("give a quality or a target rate, not both")
+    machine = Machine()
+    codec = model if isinstance(model, Codec) else machine.codec(model or DEFAULT_MODEL)
+    asked = None if quality is None else Quality(quality)
+    rate = rate_for(codec, asked if target_bpp is None else TargetBpp(target_bpp))
+    return encode(from_image(image), codec, rate, machine).data
+
+
+def decompress(data: bytes) -> Image.Image:
+    """The picture in the bytes of a .tkd file. Raises TokodecError: CorruptFile, FingerprintMismatch, ..."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InputError(f"decompress takes the bytes of a .tkd file, not a {type(data).__name__}; for a path: Path(...).read_bytes()")
+    return to_pil(decode(bytes(data), Named(), Machine()))
+
+
+def rate_for(codec: Codec, asked: Rate | None) -> Rate:
+    """What is asked, or a codec's default. Raises InputError when something is asked of a codec that has one rate only."""
+    variable = model_info(codec.name).variable_rate
+    if asked is None:
+        return Quality(DEFAULT_QUALITY if variable else None)
+    if not variable:
+        raise InputError(f"{codec.name} has one rate: it takes no quality and no target")
+    return asked
+
+
+def _attempts(picture: Picture, codec: Codec, device: torch.device) -> Encode:
+    """Whole files of one picture at any quality."""
+    x = to_unit(picture.rgb).to(device)
+    extras = _extras(picture)
+    first = [s for s in extras if s.kind == Kind.ICC]  # the order that docs/format.md asks writers for
+    last = [s for s in extras if s.kind != Kind.ICC]
+
+    def attempt(quality: float | None) -> bytes:
+        symbols = codec.symbols(x, quality)
+        header = Header(
+            model=codec.name,
+            fingerprint=codec.fingerprint,
+            width=picture.width,
+            height=picture.height,
+            gray=picture.gray,
+            symbol_crc=symbols.crc32()[0],
+        )
+        payload = Segment(kind=Kind.PAYLOAD, data=codec.write(symbols)[0])
+        return pack(TkdFile(header=header, segments=(*first, payload, *last)))
+
+    return attempt
+
+
+def _read_back(data: bytes, codec: Codec) -> None:
+    """The encoder's own check of what it wrote: no file leaves that would not decode."""
+    try:
+        _read_symbols(unpack(data, max_pixels=MAX_SIDE**2), codec)
+    except CorruptFile as error:
+        raise CorruptFile(f"the file just made does not decode, so it was not kept: {error}") from error
+
+
+def _extras(picture: Picture) -> list[Segment]:
+    extras: list[Segment] = []
+    if picture.icc is not None:
+        extras.append(Segment(kind=Kind.ICC, data=picture.icc))
+    if picture.alpha is not None:
+        extras.append(Segment(kind=Kind.ALPHA, data=encode_plane(picture.alpha)))
+    return extras
+
+
+def _read_symbols(file: TkdFile, codec: Codec) -> Symbols:
+    """The symbols of a file, if they are those that went in."""
+    symbols = codec.read([file.payload], (file.header.height, file.header.width))
+    if symbols.crc32() != [file.header.symbol_crc]:
+        raise CorruptFile("the decoded symbols are not those that were encoded (their CRC-32 differs): no picture")
+    return symbols
+
+
+def _checked(codec: Codec, header: Header) -> Codec:
+    if codec.fingerprint != header.fingerprint:
+        raise FingerprintMismatch(
+            f"the file was made with {header.model} of fingerprint {header.fingerprint.hex()}, but {codec.name} here has "
+            f"{codec.fingerprint.hex()}: use the version that made it (--model), or --force-model NAME to try another all the same"
+        )
+    return codec
+
+
+@lru_cache(maxsize=4)
+def _kept(name: str, device: torch.device, numerics: str) -> Codec:
+    return _load(name, device, numerics)
+
+
+def _load(name: str, device: torch.device, numerics: str) -> Codec:
+    model = store.load(name, device=device, numerics=numerics)
+    if not isinstance(model, Codec):
+        raise InputError(f"{name} is not a codec: it makes no .tkd files")
+    return model
+
+
+def device_of(name: str) -> torch.device:
+    """The device of that name; ``auto`` is CUDA where there is one. Raises InputError for one that cannot be used."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"the device {name!r} cannot be used here: {str(error).splitlines()[0]}") from None
+    return device
+
+
+@contextmanager
+def memory_told() -> Generator[None]:
+    """Out of memory in torch and numpy as our own error."""
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemory("not enough memory for this picture") from error
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error) or "not enough memory" in str(error):
+            raise OutOfMemory("not enough memory for this picture") from error
+        raise
