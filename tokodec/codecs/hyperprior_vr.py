@@ -170,7 +170,7 @@ class HyperpriorVR(Rounded, Codec):
         return self._walk(Rounder(self.exact.tables, level, latents, thrifty="y"), level, (x.shape[2], x.shape[3]))
 
     def write(self, symbols: Symbols) -> list[bytes]:
-        """One payload an item: the level as u16, then the range coder's words."""
+        """One payload an item: the level as u16, then the entropy coder's words."""
         return [self._write(symbols[i : i + 1]) for i in range(len(symbols))]
 
     def _write(self, one: Symbols) -> bytes:
@@ -200,7 +200,7 @@ class HyperpriorVR(Rounded, Codec):
         return symbols
 
     def _opened(self, payload: bytes) -> tuple[Reader, Int[Tensor, " 1"]]:
-        """A reader of the range coder's words, and the level before them."""
+        """A reader of the entropy coder's words, and the level before them."""
         if len(payload) < _LEVEL.size:
             raise CorruptFile(f"a payload of {len(payload)} bytes is too short to hold its quality level")
         (level,) = _LEVEL.unpack_from(payload)

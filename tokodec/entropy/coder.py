@@ -4,12 +4,16 @@ A model walks over its latents once and asks a :class:`Hand` for each group of s
 The encoder's hand rounds, the writer's writes what is known, the reader's reads: they cannot disagree on the order or the
 tables, because there is only one walk.
 
-Inside a group, symbols are sorted by table, so that each table's run is coded in one call. The coder is constriction's
-range coder, 32-bit words, little-endian. Escapes follow their group: the number of bits of the excess, then its bits.
+Inside a group, symbols are sorted by table and coded run by run, several small ones to a cell (``CodingTables.stretches``).
+Escapes follow their group: a length for each, sorted by table, then sign and low bits, sorted by length.
+
+The coder is constriction's ANS coder, a stack: the writer pushes everything in reverse, and the words are stored from the
+top of the stack, little-endian, so that reading goes forward in the bytes. Its last state must be the one it started from.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import constriction
 import numpy as np
@@ -17,19 +21,23 @@ import torch
 from jaxtyping import Float, Int32, UInt8
 from torch import Tensor
 
-from tokodec.entropy.tables import ESCAPE_LENGTH_BITS, CodingTables
+from tokodec.entropy.tables import LENGTHS, TABLES, CodingTables, Model
 from tokodec.errors import CorruptFile, InputError
 
 _WORD = 4
-_EXCESS_BITS = 23
-"""Largest length of an escaped excess in bits; anything above is damage."""
-
 Values = Int32[np.ndarray, " n"]
 Index = UInt8[np.ndarray, " n"]
 
-_RangeEncoder = constriction.stream.queue.RangeEncoder
-_RangeDecoder = constriction.stream.queue.RangeDecoder
-_Uniform = constriction.stream.model.Uniform
+_Coder: Any = constriction.stream.stack.AnsCoder  # type: ignore[attr-defined]
+_Uniform: Any = constriction.stream.model.Uniform  # type: ignore[attr-defined]
+
+_START = np.array([0, 1], np.uint32)
+"""The state 2**32. From a smaller one, likely symbols would cost nothing at first, and a bit of damage more could pass."""
+
+_SLACK = 257 / 256
+"""A symbol costs at least 256/257 of its ideal length: counts are below 2**24, the state is never below 2**32."""
+
+_NOWHERE = np.empty(0, np.intp)
 
 
 class Hand(ABC):
@@ -84,7 +92,7 @@ class Writer(Holder):
     def __init__(self, tables: CodingTables, values: Mapping[str, Int32[Tensor, "1 c h w"]]) -> None:
         super().__init__(values)
         self._tables = tables
-        self._encoder = _RangeEncoder()
+        self._written: list[tuple[Values, Model]] = []
 
     def take(self, name: str, index: UInt8[Tensor, "1 c h w"], mean: Float[Tensor, "1 c h w"] | float) -> Int32[Tensor, "1 c h w"]:
         values = super().take(name, index, mean)
@@ -93,111 +101,117 @@ class Writer(Holder):
 
     def write(self, index: Index, values: Values) -> None:
         """Write one group of symbols."""
-        order, runs = _runs(index, np.bincount(index), self._tables.skip_below)
-        kept = values[order]
-        for table, start, stop in runs:
-            radius = self._tables.radius[table]
-            run = kept[start:stop]
-            places = np.where(np.abs(run) > radius, radius + 1, run) + radius
-            self._encoder.encode(places.astype(np.int32, copy=False), self._tables.models[table])
-        self._write_escapes(kept, self._tables.radius[index[order]])
+        counts = _counts(index)
+        order = _order(index, counts, self._tables.skip_below)
+        narrow = np.clip(values, -128, 127).astype(np.int8)
+        escaped = [_NOWHERE]
+        for part in self._tables.stretches(counts):
+            places = order[part.start : part.stop]
+            cells, which = part.alphabet.pack(_gather(narrow if part.alphabet.dtype is np.int8 else values, places))
+            self._written += [(cells[start:stop], model) for model, start, stop in part.runs]
+            escaped.append(places[which])
+        where = np.concatenate(escaped)
+        if where.size:
+            self._write_escapes(index[where], values[where])
 
-    def _write_escapes(self, kept: Values, radius: Values) -> None:
-        excess = np.abs(kept) - radius - 1
-        where = np.flatnonzero(excess >= 0)
-        if not where.size:
-            return
-        number = 2 * excess[where].astype(np.int64) + (kept[where] < 0) + 1
-        length = np.floor(np.log2(number)).astype(np.int32)
-        if int(length.max()) > _EXCESS_BITS:
-            raise InputError(f"a latent of {int(np.abs(kept).max())} is out of range: the picture's values cannot be right")
-        self._encoder.encode(length, _Uniform(1 << ESCAPE_LENGTH_BITS))
-        for bits in np.unique(length[length > 0]):
-            low = number[length == bits] - (1 << int(bits))
-            self._encoder.encode(low.astype(np.int32), _Uniform(1 << int(bits)))
+    def _write_escapes(self, index: Index, values: Values) -> None:
+        number = np.abs(values.astype(np.int64)) - self._tables.radius[index]
+        length = np.frexp(number)[1] - 1
+        if int(length.max()) >= LENGTHS:
+            raise InputError(f"a latent of {int(np.abs(values).max())} is out of range: the picture's values cannot be right")
+        self._written += [(length[index == table], self._tables.lengths[table]) for table in np.unique(index)]
+        raw = (number + np.where(values < 0, 0, 1 << length) - (1 << length)).astype(np.int32)
+        self._written += [(raw[length == bits], _Uniform(2 << int(bits))) for bits in np.unique(length)]
 
     def bytes(self) -> bytes:
         """All that was written."""
-        return self._encoder.get_compressed().astype("<u4").tobytes()
+        if not self._written:
+            return b""
+        coder = _Coder(_START)
+        for values, model in reversed(self._written):
+            coder.encode_reverse(values, model)
+        return coder.get_compressed()[::-1].astype("<u4").tobytes()
 
 
 class Reader(Hand):
     """Reads the symbols of one picture from bytes. Raises CorruptFile when the bytes cannot have been written by a :class:`Writer`.
 
-    Before a group is decoded, what the groups before it cost and the least that its symbols can cost are compared with the
-    bits that are there: a few bytes cannot make a reader allocate, nor a model compute, for a large picture.
+    Before a group is decoded, the least that its symbols can cost is compared with the bits that are left: a few bytes
+    cannot make a reader allocate, nor a model compute, for a large picture.
     """
 
     def __init__(self, tables: CodingTables, data: bytes) -> None:
         if len(data) % _WORD:
             raise CorruptFile(f"an entropy-coded stream of {len(data)} bytes is not made of whole words of {_WORD}")
         self._tables = tables
-        self._empty = not data
-        self._room = 8.0 * (len(data) + _WORD)  # a range coder's stream is at most one word shorter than the ideal length
-        self._last = np.empty(0, np.uint8), np.empty(0, np.int32)
-        self._decoder = _RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
+        words = np.frombuffer(data, "<u4")[::-1].astype(np.uint32) if data else _START
+        if not words[-1]:
+            raise CorruptFile("the entropy-coded stream is damaged: it starts with a word of zero")
+        self._coder = _Coder(words)
 
     def take(self, name: str, index: UInt8[Tensor, "1 c h w"], mean: Float[Tensor, "1 c h w"] | float) -> Int32[Tensor, "1 c h w"]:
         return torch.from_numpy(self.read(_flat(index))).reshape(index.shape).to(index.device)
 
     def expect(self, index: UInt8[Tensor, "1 c h w"]) -> None:
         """Raise CorruptFile if the bits that are left cannot hold a group with these tables."""
-        self._expect(np.bincount(_flat(index)))
+        self._expect(_counts(_flat(index)))
 
     def _expect(self, counts: np.ndarray) -> None:
-        if counts @ self._tables.least_bits[: len(counts)] > self._room:
+        if counts @ self._tables.least_bits > self._coder.num_bits() * _SLACK:
             raise CorruptFile("the entropy-coded stream is too short for the size of the picture")
 
     def read(self, index: Index) -> Values:
         """Read one group of symbols."""
-        self._room -= float(self._tables.bits(*self._last).sum())
-        counts = np.bincount(index)
+        counts = _counts(index)
         self._expect(counts)
-        order, runs = _runs(index, counts, self._tables.skip_below)
-        if runs and self._empty:
-            raise CorruptFile("the entropy-coded stream is empty")
+        order = _order(index, counts, self._tables.skip_below)
         kept = np.empty(order.size, np.int32)
-        try:
-            for table, start, stop in runs:
-                kept[start:stop] = self._decoder.decode(self._tables.models[table], stop - start) - self._tables.radius[table]
-            self._read_escapes(kept, self._tables.radius[index[order]])
-        except (AssertionError, ValueError) as error:
-            raise CorruptFile("the entropy-coded stream is damaged") from error
-        values = np.zeros(index.size, np.int32)
-        values[order] = kept
-        self._last = index, values
+        escaped = [_NOWHERE]
+        for part in self._tables.stretches(counts):
+            cells = np.concatenate([self._coder.decode(model, stop - start) for model, start, stop in part.runs])
+            which = part.alphabet.unpack(cells, kept[part.start : part.stop])
+            escaped.append(order[part.start : part.stop][which])
+        values = _scatter(index.size, order, kept)
+        where = np.concatenate(escaped)
+        if where.size:
+            values[where] = self._read_escapes(index[where])
         return values
 
-    def _read_escapes(self, kept: Values, radius: Values) -> None:
-        where = np.flatnonzero(kept > radius)
-        if not where.size:
-            return
-        length = self._decoder.decode(_Uniform(1 << ESCAPE_LENGTH_BITS), where.size)
-        if int(length.max()) > _EXCESS_BITS:
-            raise CorruptFile("the entropy-coded stream is damaged: an escape is longer than any can be")
-        number = np.ones(where.size, np.int64) << length
-        for bits in np.unique(length[length > 0]):
+    def _read_escapes(self, index: Index) -> Values:
+        length = np.empty(index.size, np.int32)
+        for table in np.unique(index):
+            chosen = index == table
+            length[chosen] = self._coder.decode(self._tables.lengths[table], int(chosen.sum()))
+        raw = np.empty(index.size, np.int32)
+        for bits in np.unique(length):
             chosen = length == bits
-            number[chosen] += self._decoder.decode(_Uniform(1 << int(bits)), int(chosen.sum()))
-        excess, negative = np.divmod(number - 1, 2)
-        kept[where] = np.where(negative, -1, 1) * (excess + radius[where] + 1)
+            raw[chosen] = self._coder.decode(_Uniform(2 << int(bits)), int(chosen.sum()))
+        negative = raw < 1 << length
+        size = raw + np.where(negative, 1 << length, 0) + self._tables.radius[index]
+        return np.where(negative, -size, size).astype(np.int32)
 
     def finish(self) -> None:
-        """All groups are read; bytes that are left over mean damage."""
-        if not self._decoder.maybe_exhausted():
-            raise CorruptFile("the entropy-coded stream is longer than its picture")
+        """All groups are read; whatever is left but the state that every stream starts from means damage."""
+        if not np.array_equal(self._coder.get_compressed(), _START):
+            raise CorruptFile("the entropy-coded stream is damaged, or longer than its picture")
 
 
-def _runs(index: Index, counts: np.ndarray, skip_below: int) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
-    """Places of the symbols that are coded, sorted by table, and (table, start, stop) of each table's run.
+def _counts(index: Index) -> np.ndarray:
+    """How often each table occurs."""
+    return torch.bincount(torch.from_numpy(index), minlength=TABLES).numpy()
 
-    ``counts``: how often each table occurs.
-    """
-    order = np.argsort(index, kind="stable")  # a radix sort on bytes
-    first = int(counts[:skip_below].sum())
-    stops = np.cumsum(counts) - first
-    runs = [(t, int(stops[t] - counts[t]), int(stops[t])) for t in range(skip_below, len(counts)) if counts[t]]
-    return order[first:], runs
+
+def _order(index: Index, counts: np.ndarray, skip_below: int) -> np.ndarray:
+    """Places of the symbols that are coded, sorted by table."""
+    return np.argsort(index, kind="stable")[int(counts[:skip_below].sum()) :]  # a radix sort on bytes
+
+
+def _gather(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return torch.from_numpy(values).gather(0, torch.from_numpy(places)).numpy()  # numpy takes twice as long
+
+
+def _scatter(size: int, places: np.ndarray, values: Values) -> Values:
+    return torch.zeros(size, dtype=torch.int32).scatter_(0, torch.from_numpy(places), torch.from_numpy(values)).numpy()
 
 
 def _flat(values: Tensor) -> np.ndarray:

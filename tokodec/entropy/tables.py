@@ -1,7 +1,9 @@
 """Code tables of rounded Laplacians: integer counts, made once and stored with the weights."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import constriction
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from tokodec.entropy.alphabet import PACKED, Alphabet, Single
 from tokodec.entropy.fixed import LEVELS
 from tokodec.entropy.laplace import SCALE_MIN, tail
 
@@ -20,32 +23,55 @@ STEPS_PER_OCTAVE = (TABLES - 1) / math.log2(SCALE_MAX / SCALE_MIN)
 """Tables stand at scales SCALE_MIN * 2 ** (index / STEPS_PER_OCTAVE)."""
 
 PRECISION = 24
-_TAIL = 1e-4
+LENGTHS = 23
+"""An escaped symbol is -(r + 1 + e) or r + 1 + e; e + 1 has a length of 0..22 bits below its highest one."""
+
+_TAIL = 1e-2
+_HEAVY = 0.05
 _CERTAIN = 1e-3
 _FAITH = 1000
+_LIKELY = 0.6
+"""Where the likeliest cell is more probable, a linear search is faster than a binary one. The bits are the same."""
+
+Model = Any
+"""One of constriction's models; it has no types."""
+Counts = Int[np.ndarray, " n"]
 
 
-def _counts(scale: float) -> Int[np.ndarray, " n"]:
-    """Counts of -r..r and of the escape, each at least one, summing to 2**24; r leaves less than _TAIL outside."""
-    radius = next(r for r in range(1, 1 << 16) if 2 * tail(r + 0.5, scale) < _TAIL)
+def _radius(scale: float) -> int:
+    """The least that leaves less than _TAIL outside; below 8, one that packs."""
+    packed = [p.radius for p in PACKED]
+    return next(r for r in (*packed, *range(packed[-1] + 1, 1 << 16)) if 2 * tail(r + 0.5, scale) < _TAIL)
+
+
+def _counts(scale: float) -> Counts:
+    """Counts of -r..r and of the escape, each at least one, summing to 2**24."""
+    radius = _radius(scale)
     side = [tail(v - 0.5, scale) - tail(v + 0.5, scale) for v in range(1, radius + 1)]
     mass = [*reversed(side), 1 - 2 * tail(0.5, scale), *side]
     return _to_counts(np.array([*mass, 2 * tail(radius + 0.5, scale)]))
 
 
-def _to_counts(share: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Integers of at least one that sum to 2**24, in proportion to ``share``; what is left over goes to the middle, zero."""
+def _length_counts(scale: float) -> Counts:
+    """Counts of the lengths of an escape's excess: that of a Laplacian, and a little of each, for it may be anything."""
+    beyond = [math.exp(-((1 << length) - 1) / scale) for length in range(LENGTHS + 1)]
+    share = [(1 - _HEAVY) * (beyond[i] - beyond[i + 1]) + _HEAVY / 2 ** (i + 1) for i in range(LENGTHS)]
+    return _to_counts(np.array(share))
+
+
+def _to_counts(share: Float[np.ndarray, " n"]) -> Counts:
+    """Integers of at least one that sum to 2**24, in proportion to ``share``; what is left over goes to the largest."""
     free = (1 << PRECISION) - len(share)
     counts = np.floor(share / share.sum() * free).astype(np.int64)
-    counts[(len(share) - 2) // 2] += free - counts.sum()
+    counts[share.argmax()] += free - counts.sum()
     return counts + 1
 
 
 class ScaleTables(nn.Module):
-    """One table a scale, of symbols -r..r and an escape, as flat integer counts; one set of them for each band of quality.
+    """Flat integer counts: one table a scale of symbols -r..r and an escape, then one a scale of lengths of escapes.
 
-    At a low rate most residuals of a scale are zeros beside few large ones, at a high rate they are closer to a Laplacian:
-    after training the counts are fitted to what is seen, band by band.
+    Each band of quality has its own. At a low rate most residuals of a scale are zeros beside few large ones, at a high rate
+    they are closer to a Laplacian: after training the counts are fitted to what is seen, band by band.
     ``skip_below``: symbols of the first so many tables are certain to be zero (but for one in 1/_CERTAIN) and are
     neither written nor read. ``thrift`` is the encoder's, see :class:`Rounder`.
     """
@@ -58,9 +84,9 @@ class ScaleTables(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         tables = _laplacian()
-        certain = sum(1 - t.max() / (1 << PRECISION) < _CERTAIN for t in tables)
+        certain = sum(1 - t.max() / (1 << PRECISION) < _CERTAIN for t in tables[:TABLES])
         self.register_buffer("counts", torch.from_numpy(np.concatenate(tables)).to(torch.int32).repeat(BANDS, 1))
-        self.register_buffer("radius", torch.tensor([(len(t) - 2) // 2 for t in tables], dtype=torch.int32))
+        self.register_buffer("radius", torch.tensor([(len(t) - 2) // 2 for t in tables[:TABLES]], dtype=torch.int32))
         self.register_buffer("skip_below", torch.tensor(certain, dtype=torch.int32))
         self.register_buffer("thrift", torch.zeros(BANDS))
         self._coding: dict[int, CodingTables] = {}
@@ -79,13 +105,14 @@ class ScaleTables(nn.Module):
     def fit(self, seen: Mapping[int, Int[np.ndarray, " n"]]) -> None:
         """Move the counts towards what was seen: for levels, occurrences at every place of the flat table (:class:`Tally`).
 
-        Levels of one band are added up. Both signs are taken together; each table is held to the Laplacian's shape by
-        _FAITH occurrences of its own.
+        Levels of one band are added up. Both signs are taken together; each table is held to its first shape by _FAITH
+        occurrences of its own.
         """
         for band in range(BANDS):
             found = sum((n for level, n in seen.items() if level * BANDS // LEVELS == band), np.zeros(self.counts.shape[1], np.int64))
-            splits = np.cumsum(2 * self.radius.cpu().numpy() + 2)[:-1]
-            parts = [_fitted(prior, part) for prior, part in zip(_laplacian(), np.split(found, splits), strict=True)]
+            tables = _split(found, self.radius.cpu().numpy())
+            tables[:TABLES] = [np.append(t[:-1] + t[-2::-1], 2 * t[-1]) / 2 for t in tables[:TABLES]]
+            parts = [_to_counts(t + _FAITH * prior / prior.sum()) for t, prior in zip(tables, _laplacian(), strict=True)]
             self.counts[band] = torch.from_numpy(np.concatenate(parts))
         self._coding.clear()
 
@@ -95,51 +122,109 @@ class ScaleTables(nn.Module):
         self._coding.clear()
 
 
-def _laplacian() -> list[Int[np.ndarray, " n"]]:
-    return [_counts(SCALE_MIN * 2 ** (i / STEPS_PER_OCTAVE)) for i in range(TABLES)]
+def _laplacian() -> list[Counts]:
+    scales = [SCALE_MIN * 2 ** (i / STEPS_PER_OCTAVE) for i in range(TABLES)]
+    return [*map(_counts, scales), *map(_length_counts, scales)]
 
 
-def _fitted(prior: Int[np.ndarray, " n"], found: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Counts between a prior and occurrences; both signs alike, the escape last."""
-    both = np.append(found[:-1] + found[-2::-1], 2 * found[-1])
-    return _to_counts(both + 2 * _FAITH * prior / prior.sum())
+class Run(NamedTuple):
+    """Cells ``start`` to ``stop`` of a stretch have this model."""
+
+    model: Model
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Symbols ``start`` to ``stop`` of a group, sorted by table, share an alphabet."""
+
+    alphabet: Alphabet
+    start: int
+    stop: int
+    runs: Sequence[Run]
 
 
 class CodingTables:
     """Tables for the entropy coder: constriction's models over exactly the stored counts, and ideal code lengths."""
 
-    def __init__(self, counts: Int[np.ndarray, " n"], radius: Int[np.ndarray, " t"], skip_below: int) -> None:
+    def __init__(self, counts: Counts, radius: Int[np.ndarray, " t"], skip_below: int) -> None:
         self.radius = radius
         self.skip_below = skip_below
         self.size = len(counts)
-        parts = np.split(counts.astype(np.float64), np.cumsum(2 * radius + 2)[:-1])
-        # constriction gives every symbol one count of its own and scales what it is handed to the rest, here by exactly 1.
-        self.models = [constriction.stream.model.Categorical(part - 1, perfect=False) for part in parts]
-        self.least_bits = np.array([0.0 if i < skip_below else PRECISION - math.log2(part.max()) for i, part in enumerate(parts)])
-        """What the most likely symbol of each table costs."""
+        tables = _split(counts.astype(np.int64), radius)
+        self.lengths = [_model(t) for t in tables[TABLES:]]
+        """The models of lengths of escapes."""
+        packed = [(p, [int(t) for t in np.flatnonzero(radius == p.radius)]) for p in PACKED]
+        self._alphabets: list[tuple[Alphabet, list[int]]] = [*packed, *((Single(int(r)), [t]) for t, r in enumerate(radius))]
+        self._models: dict[tuple[Alphabet, int], Model] = {}
+        self.least_bits = np.full(TABLES, float(PRECISION))
+        """What the likeliest symbol of each table costs; nothing for those that are skipped."""
+        for alphabet, members in self._alphabets:
+            for table in members:
+                cells = alphabet.counts(tables[table], PRECISION)
+                self._models[alphabet, table] = _model(cells)
+                likeliest = max(*cells[:-1], cells[-1] // 2)  # the last one has escapes, which cost another bit for the sign
+                self.least_bits[table] = min(self.least_bits[table], (PRECISION - math.log2(likeliest)) / alphabet.size)
+        self.least_bits[:skip_below] = 0
         self._bits = PRECISION - np.log2(counts.astype(np.float64))
-        self._centre = np.concatenate([[0], np.cumsum(2 * radius + 2)[:-1]]) + radius
+        self._centre = np.cumsum(2 * radius + 2) - radius - 2
+        self._first_length = int((2 * radius + 2).sum())
 
     @property
     def savings(self) -> Float[np.ndarray, "2 tables"]:
         """Bits saved by writing 0 instead of 1, and 1 instead of 2."""
-        zero, one, two = (self._bits[self._centre + np.minimum(value, self.radius)] for value in (0, 1, 2))
+        tables = np.arange(TABLES, dtype=np.uint8)
+        zero, one, two = (self.bits(tables, np.full(TABLES, value, np.int32)) for value in (0, 1, 2))
         return np.stack([one - zero, two - one]).clip(min=0)
 
-    def places(self, index: UInt8[np.ndarray, " n"], values: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-        """Where each symbol, or its escape, stands in the flat table."""
-        radius = self.radius[index]
-        return self._centre[index] + np.where(np.abs(values) > radius, radius + 1, values)
+    def stretches(self, counts: Int[np.ndarray, " t"]) -> Iterator[Stretch]:
+        """How a group is coded in which table t occurs ``counts[t]`` times, sorted by table and without the skipped ones.
+
+        First the packed alphabets, by radius, as many symbols as fill whole cells; a cell has the table of its last
+        symbol, but at least the first of its alphabet; symbols that are left over belong to the next one. Then all others,
+        each table by itself.
+        """
+        ends = np.cumsum(counts) - counts[: self.skip_below].sum()
+        start = 0
+        for alphabet, tables in self._alphabets:
+            stops = (np.maximum(ends[tables] - start, 0) // alphabet.size).tolist()
+            starts = [0, *stops[:-1]]
+            runs = [Run(self._models[alphabet, t], a, b) for t, a, b in zip(tables, starts, stops, strict=True) if b > a]
+            if runs:
+                stop = start + alphabet.size * runs[-1].stop
+                yield Stretch(alphabet, start, stop, runs)
+                start = stop
+
+    def places(self, index: UInt8[np.ndarray, " n"], values: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
+        """Where each symbol, or its escape, stands in the flat table; then where the lengths of escapes stand."""
+        symbols, lengths, _ = self._places(index, values)
+        return np.concatenate([symbols, lengths])
 
     def bits(self, index: UInt8[np.ndarray, " n"], values: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Ideal length of each symbol in bits; skipped ones cost nothing, escapes what their raw bits cost too."""
-        radius = self.radius[index]
-        excess = np.abs(values) - radius - 1
-        escaped = excess >= 0
-        bits = np.where(index < self.skip_below, 0.0, self._bits[self.places(index, values)])
-        if escaped.any():
-            bits[escaped] += ESCAPE_LENGTH_BITS + np.floor(np.log2(2 * excess[escaped] + 1 + (values[escaped] < 0)))
+        """Ideal length of each symbol in bits; skipped ones cost nothing."""
+        symbols, lengths, escaped = self._places(index, values)
+        bits = np.where(index < self.skip_below, 0.0, self._bits[symbols])
+        bits[escaped] += self._bits[lengths] + (lengths - self._first_length) % LENGTHS + 1
         return bits
 
+    def _places(
+        self, index: UInt8[np.ndarray, " n"], values: Int[np.ndarray, " n"]
+    ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " e"], Int[np.ndarray, " e"]]:
+        radius = self.radius[index]
+        excess = np.abs(values) - radius - 1
+        escaped = np.flatnonzero(excess >= 0)
+        length = np.frexp(excess[escaped] + 1)[1] - 1
+        symbols = self._centre[index] + np.where(excess >= 0, radius + 1, values)
+        return symbols, self._first_length + LENGTHS * index[escaped].astype(np.int64) + length, escaped
 
-ESCAPE_LENGTH_BITS = 5
+
+def _split(flat: Counts, radius: Int[np.ndarray, " t"]) -> list[Counts]:
+    """Tables of symbols, then tables of lengths."""
+    return np.split(flat, np.cumsum([*(2 * radius + 2), *([LENGTHS] * TABLES)])[:-1])
+
+
+def _model(counts: Counts) -> Model:
+    # constriction gives every cell one count of its own and scales what it is handed to the rest, here by exactly 1.
+    likely = bool(counts.max() > _LIKELY * (1 << PRECISION))
+    return constriction.stream.model.Categorical((counts - 1).astype(np.float64), perfect=False, lazy=likely)  # type: ignore[attr-defined]
