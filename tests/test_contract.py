@@ -201,7 +201,7 @@ def test_weights_never_run_code() -> None:
 
 
 def write_pickle() -> str:
-    import pickle  # noqa: PLC0415, S403  only to make what must be refused
+    import pickle  # noqa: PLC0415  only to make what must be refused
     import tempfile  # noqa: PLC0415
 
     buffer = io.BytesIO()

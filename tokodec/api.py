@@ -215,10 +215,10 @@ class ContinuousTokenizer(Autoencoder[Latents]):
 class Codec(Autoencoder[Bitstream]):
     """Pictures to real bytes, never an estimate. ``encode`` and ``decode`` compose four public stages."""
 
-    def freeze(self, pictures: Iterable[Pixels]) -> None:  # noqa: B027  a codec may have nothing to do
+    def freeze(self, pictures: Iterable[Pixels]) -> None:
         """After training: make the exact tables and nets. ``pictures``: batches of typical ones, to read ranges from."""
 
-    def polish(self, pictures: Iterable[Pixels]) -> None:  # noqa: B027
+    def polish(self, pictures: Iterable[Pixels]) -> None:
         """Once, after ``freeze`` and before weights are shipped: tune what the encoder alone decides. May take minutes."""
 
     @abstractmethod
@@ -230,7 +230,7 @@ class Codec(Autoencoder[Bitstream]):
         """One payload an item."""
 
     def check(self, payload: bytes, size: tuple[int, ...]) -> None:
-        """Raise CorruptFile if ``payload`` is too short for a picture of ``size``, whatever it shows. Costs next to nothing."""
+        """Raise CorruptFile if ``payload`` is too short for a picture of ``size``. Costs next to nothing, whatever the size."""
 
     @abstractmethod
     def read(self, data: Sequence[bytes], size: tuple[int, ...]) -> Symbols:

@@ -1,8 +1,8 @@
 """How transforms compute. What decides bits or ids is exact under every profile and does not depend on this."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -11,7 +11,7 @@ class Numerics(ABC):
     """A profile: entered around every transform of a model."""
 
     @abstractmethod
-    def transforms(self, device: torch.device) -> "contextmanager[None]":  # type: ignore[type-arg]
+    def transforms(self, device: torch.device) -> AbstractContextManager[None]:
         """A context in which transforms run."""
 
 
@@ -19,7 +19,7 @@ class Stable(Numerics):
     """float32 throughout, no TF32, deterministic algorithms: the default."""
 
     @contextmanager
-    def transforms(self, device: torch.device) -> Iterator[None]:  # type: ignore[override]
+    def transforms(self, device: torch.device) -> Generator[None]:
         cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
         tf32 = matmul.allow_tf32
         matmul.allow_tf32 = False
@@ -34,7 +34,7 @@ class Fast(Numerics):
     """Convolutions in bfloat16, 2.5 to 3.5 times as fast on devices with instructions for it."""
 
     @contextmanager
-    def transforms(self, device: torch.device) -> Iterator[None]:  # type: ignore[override]
+    def transforms(self, device: torch.device) -> Generator[None]:
         with torch.autocast(device.type, dtype=torch.bfloat16):
             yield
 

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from tokodec.entropy import hyper
 from tokodec.entropy.fixed import LEVELS, ONE, Exp2, FixedGain
 from tokodec.entropy.hyper import ExactHyper
 from tokodec.entropy.integer import IntegerChain
 from tokodec.nn.chain import ConvChain, Link
 from tokodec.nn.gain import Gain
+from tokodec.pretrained import store
 
 LINKS = (Link(width=48, kernel=3), Link(width=32, shuffle=2), Link(width=40, kernel=3), Link(width=50))
 
@@ -124,3 +126,20 @@ def test_code_tables_follow_the_scales() -> None:
         p = exact.predict(torch.zeros(1, 4, 1, 1, dtype=torch.int32), torch.tensor([5]), (1, 1))
     scales = 0.05 * 2 ** (p.index.flatten().double() / (63 / torch.log2(torch.tensor(64 / 0.05)).double()))
     torch.testing.assert_close(scales, torch.tensor([0.05, 1.0, 8.0], dtype=torch.float64), rtol=0.07, atol=0)
+
+
+@pytest.mark.parametrize("strip", [1, 20, 45])
+@pytest.mark.parametrize(("rows", "grid"), [(9, (36, 28)), (9, (33, 25)), (5, (17, 26)), (1, (3, 1))])
+def test_strips_give_the_same_bits_as_the_whole(strip: int, rows: int, grid: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = store.load("hyperprior_vr_test").exact
+    assert isinstance(exact, ExactHyper)
+    z = torch.randint(-9, 10, (1, exact.gain_z.rows.shape[1], rows, -(-grid[1] // 4)), dtype=torch.int32)
+    level = torch.tensor([700])
+    whole = exact.predict(z, level, grid)
+    seen: list[Tensor] = []
+    monkeypatch.setattr(hyper, "_STRIP", strip)
+    parts = exact.predict(z, level, grid, seen.append)
+    assert whole.index.unique().numel() > 1
+    assert torch.equal(parts.index, whole.index)
+    assert torch.equal(parts.mean, whole.mean)
+    assert sum(s.shape[2] for s in seen) in (0, grid[0])

@@ -9,7 +9,12 @@ from tokodec.errors import InputError
 from tokodec.train.recipe import PhaseRecipe, Recipe, fill, read_recipe
 from tokodec.train.schedule import moment, past
 
-MINIMAL = {"model": "hyperprior_vr_test", "data": {"shards": ["*.tar"]}, "objective": [{"name": "rate_distortion"}], "phase": [{"steps": 4}]}
+MINIMAL = {
+    "model": "hyperprior_vr_test",
+    "data": {"shards": ["*.tar"]},
+    "objective": [{"name": "rate_distortion"}],
+    "phase": [{"steps": 4}],
+}
 
 
 @pytest.mark.parametrize("path", sorted(folder("codecs").glob("*.toml")), ids=lambda p: p.stem)

@@ -29,8 +29,8 @@ from tokodec.api import Codec, Output, Pixels, Symbols
 from tokodec.entropy import thrift
 from tokodec.entropy.coder import Hand, Holder, Meter, Reader, Tally, Writer
 from tokodec.entropy.fixed import LEVELS
-from tokodec.entropy.laplace import laplace_bits
 from tokodec.entropy.hyper import ExactHyper, Parameters
+from tokodec.entropy.laplace import laplace_bits
 from tokodec.entropy.rounder import Rounder
 from tokodec.entropy.rounding import Rounded
 from tokodec.entropy.tables import BANDS
@@ -145,7 +145,7 @@ class HyperpriorVR(Rounded, Codec):
 
     def _fit(self, pictures: Sequence[Pixels]) -> None:
         with torch.inference_mode():
-            self.exact.tables.fit({level: sum(self._seen(x, level) for x in pictures) for level in _FIT_LEVELS})
+            self.exact.tables.fit({level: np.sum([self._seen(x, level) for x in pictures], 0) for level in _FIT_LEVELS})
 
     def _seen(self, x: Pixels, level: int) -> Int[np.ndarray, " n"]:
         symbols = self.symbols(x, level / (LEVELS - 1))
@@ -189,9 +189,9 @@ class HyperpriorVR(Rounded, Codec):
         )
 
     def check(self, payload: bytes, size: tuple[int, ...]) -> None:
-        """Raise CorruptFile if ``payload`` cannot hold a picture of ``size``: z alone, at its cheapest, would be longer."""
+        """Raise CorruptFile if ``payload`` is too short for a picture of ``size``: it must at least hold z."""
         reader, level = self._opened(payload)
-        reader.expect(self.exact.index_z(level, _grids(size)[1]))
+        reader.take("z", self.exact.index_z(level, _grids(size)[1]), 0.0)
 
     def _read(self, payload: bytes, size: tuple[int, ...]) -> Symbols:
         reader, level = self._opened(payload)
@@ -230,7 +230,7 @@ class HyperpriorVR(Rounded, Codec):
         """Ask ``hand`` for z, then for y given z: the only place that knows the order of the symbols."""
         grid, grid_z = _grids(size)
         z = hand.take("z", self.exact.index_z(level, grid_z), 0.0)
-        p = Parameters(**context) if context else self.exact.predict(z, level, grid)
+        p = Parameters(**context) if context else self.exact.predict(z, level, grid, hand.expect)
         y = hand.take("y", p.index, p.mean)
         return Symbols(values={"z": z, "y": y}, level=level, size=size, context={"mean": p.mean, "index": p.index})
 

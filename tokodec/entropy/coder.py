@@ -34,6 +34,9 @@ _Uniform: Any = constriction.stream.model.Uniform  # type: ignore[attr-defined]
 _START = np.array([0, 1], np.uint32)
 """The state 2**32. From a smaller one, likely symbols would cost nothing at first, and a bit of damage more could pass."""
 
+_START_BITS = 32
+"""No state of a writer is below the one it starts from; a reader's is when it wanted more than there was."""
+
 _SLACK = 257 / 256
 """A symbol costs at least 256/257 of its ideal length: counts are below 2**24, the state is never below 2**32."""
 
@@ -42,6 +45,9 @@ _NOWHERE = np.empty(0, np.intp)
 
 class Hand(ABC):
     """Takes the groups of a walk in order."""
+
+    def expect(self, index: UInt8[Tensor, "b c h w"]) -> None:
+        """Told of some of the tables of the next group, as soon as they are known."""
 
     @abstractmethod
     def take(self, name: str, index: UInt8[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
@@ -136,8 +142,8 @@ class Writer(Holder):
 class Reader(Hand):
     """Reads the symbols of one picture from bytes. Raises CorruptFile when the bytes cannot have been written by a :class:`Writer`.
 
-    Before a group is decoded, the least that its symbols can cost is compared with the bits that are left: a few bytes
-    cannot make a reader allocate, nor a model compute, for a large picture.
+    Before a group is decoded, the least that its symbols can cost is compared with the bits that are left, and after it,
+    the state shows whether there were enough: a few bytes cannot make a model compute for a large picture.
     """
 
     def __init__(self, tables: CodingTables, data: bytes) -> None:
@@ -148,22 +154,26 @@ class Reader(Hand):
         if not words[-1]:
             raise CorruptFile("the entropy-coded stream is damaged: it starts with a word of zero")
         self._coder = _Coder(words)
+        self._least = 0.0
 
     def take(self, name: str, index: UInt8[Tensor, "1 c h w"], mean: Float[Tensor, "1 c h w"] | float) -> Int32[Tensor, "1 c h w"]:
         return torch.from_numpy(self.read(_flat(index))).reshape(index.shape).to(index.device)
 
     def expect(self, index: UInt8[Tensor, "1 c h w"]) -> None:
-        """Raise CorruptFile if the bits that are left cannot hold a group with these tables."""
+        """Raise CorruptFile if the bits that are left cannot hold what was told of since the last group."""
         self._expect(_counts(_flat(index)))
 
     def _expect(self, counts: np.ndarray) -> None:
-        if counts @ self._tables.least_bits > self._coder.num_bits() * _SLACK:
+        self._least += float(counts @ self._tables.least_bits)
+        if self._least > self._coder.num_bits() * _SLACK:
             raise CorruptFile("the entropy-coded stream is too short for the size of the picture")
 
     def read(self, index: Index) -> Values:
         """Read one group of symbols."""
         counts = _counts(index)
+        self._least = 0.0
         self._expect(counts)
+        self._least = 0.0
         order = _order(index, counts, self._tables.skip_below)
         kept = np.empty(order.size, np.int32)
         escaped = [_NOWHERE]
@@ -175,6 +185,8 @@ class Reader(Hand):
         where = np.concatenate(escaped)
         if where.size:
             values[where] = self._read_escapes(index[where])
+        if self._coder.num_valid_bits() < _START_BITS:
+            raise CorruptFile("the entropy-coded stream is too short for the size of the picture")
         return values
 
     def _read_escapes(self, index: Index) -> Values:

@@ -1,7 +1,7 @@
 """The side of a hyperprior that must be exact: from the symbols of z to the mean and the code table of every symbol of y."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,11 +9,19 @@ from jaxtyping import Float, Int, Int32, UInt8
 from torch import Tensor, nn
 
 from tokodec.entropy.fixed import ONE, Exp2, FixedGain, round_log2
-from tokodec.entropy.laplace import SCALE_MIN
 from tokodec.entropy.integer import INPUT_MAX, IntegerChain
+from tokodec.entropy.laplace import SCALE_MIN
 from tokodec.entropy.tables import STEPS_PER_OCTAVE, TABLES, ScaleTables
 from tokodec.nn.chain import ConvChain
 from tokodec.nn.gain import Gain
+
+
+_GROWTH = 4
+"""Rows of y for one of z."""
+_HALO = 2
+"""Rows of z that the net sees beyond one: 3x3 at 1, 2 and 4 times the resolution of z see 1 + 1/2 + 1/4."""
+_STRIP = 2048
+"""Places of z in one strip: 8 megapixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +30,13 @@ class Parameters:
 
     mean: Float[Tensor, "b m h w"]
     index: UInt8[Tensor, "b m h w"]
+
+
+Watch = Callable[[UInt8[Tensor, "b m h w"]], None]
+
+
+def _unwatched(index: UInt8[Tensor, "b m h w"]) -> None:
+    pass
 
 
 class ExactHyper(nn.Module):
@@ -64,15 +79,38 @@ class ExactHyper(nn.Module):
 
     @property
     def _unit(self) -> Float[Tensor, " c"]:
-        unit: Tensor = self.chain.convs[-1].unit
-        return unit
+        return self.chain.layers[-1].unit
 
     def index_z(self, level: Int[Tensor, " b"], grid: tuple[int, int]) -> UInt8[Tensor, "b z h w"]:
         """The code table of every symbol of z on a grid of (h, w)."""
         return self._index(self.scale_z(level).float() * (STEPS_PER_OCTAVE / ONE))[..., None, None].expand(-1, -1, *grid)
 
-    def predict(self, z: Int32[Tensor, "b z h4 w4"], level: Int[Tensor, " b"], grid: tuple[int, int]) -> Parameters:
-        """Mean and code table of every symbol of y on a grid of (h, w), from the symbols of z."""
+    def predict(
+        self, z: Int32[Tensor, "b z h4 w4"], level: Int[Tensor, " b"], grid: tuple[int, int], watch: Watch = _unwatched
+    ) -> Parameters:
+        """Mean and code table of every symbol of y on a grid of (h, w), from the symbols of z.
+
+        Large grids are computed in strips, which saves memory and, sums being exact, gives the same bits. ``watch`` sees the
+        tables of each strip and may raise, before the next one is computed.
+        """
+        rows = max(_STRIP // (z.shape[0] * z.shape[3]), 1)
+        if rows >= z.shape[2]:
+            return self._predict(z, level, grid)
+        strips: list[Parameters] = []
+        for top in range(0, z.shape[2], rows):
+            strips.append(self._strip(z, level, grid, top, min(top + rows, z.shape[2])))
+            watch(strips[-1].index)
+        return Parameters(mean=torch.cat([s.mean for s in strips], 2), index=torch.cat([s.index for s in strips], 2))
+
+    def _strip(self, z: Int32[Tensor, "b z h4 w4"], level: Int[Tensor, " b"], grid: tuple[int, int], top: int, bottom: int) -> Parameters:
+        """Rows ``top`` to ``bottom`` of z, out of a strip that reaches as far beyond them as the net sees."""
+        above = max(top - _HALO, 0)
+        inner = slice((top - above) * _GROWTH, (bottom - above) * _GROWTH)
+        end = min((bottom + _HALO - above) * _GROWTH, grid[0] - above * _GROWTH)
+        whole = self._predict(z[:, :, above : bottom + _HALO], level, (end, grid[1]))
+        return Parameters(mean=whole.mean[:, :, inner].clone(), index=whole.index[:, :, inner].clone())
+
+    def _predict(self, z: Int32[Tensor, "b z h4 w4"], level: Int[Tensor, " b"], grid: tuple[int, int]) -> Parameters:
         shrink = self.exp2(-self.gain_z(level) - self.step_z)[..., None, None]
         sums = self.chain((z.float() * shrink).round_().clamp_(-INPUT_MAX, INPUT_MAX))[..., : grid[0], : grid[1]]
         mean = (sums[:, : self.M] * self._unit[: self.M, None, None]) * self.gain(level)

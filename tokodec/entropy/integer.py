@@ -9,7 +9,7 @@ Source: Ballé et al., "Integer networks for data compression with latent-variab
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokodec.nn.chain import ConvChain, Link
@@ -57,12 +57,17 @@ class IntegerConv(nn.Module):
 
 
 class IntegerChain(nn.Module):
-    """A :class:`ConvChain` in integers: inputs -127..127, outputs sums, ``convs[-1].unit`` says what one is worth."""
+    """A :class:`ConvChain` in integers: inputs -127..127, outputs sums, ``layers[-1].unit`` says what one is worth."""
 
     def __init__(self, chain: ConvChain) -> None:
         super().__init__()
         self.links: tuple[Link, ...] = chain.links
-        self.convs = nn.ModuleList(IntegerConv(conv) for conv in chain.convs)  # type: ignore[arg-type]
+        self.convs = nn.ModuleList(IntegerConv(conv) for conv in chain.layers)
+
+    @property
+    def layers(self) -> list[IntegerConv]:
+        """The convolutions in order."""
+        return [conv for conv in self.convs if isinstance(conv, IntegerConv)]
 
     def quantise(self, chain: ConvChain, step_in: Float[Tensor, " c"], samples: list[Float[Tensor, "b c h w"]]) -> None:
         """Take the weights of ``chain``; ``samples`` are typical inputs, from which the ranges of activations are read.
@@ -70,21 +75,22 @@ class IntegerChain(nn.Module):
         ``step_in``: the value of one integer step of each input channel.
         """
         input_max, step = INPUT_MAX, step_in
-        for i, conv in enumerate(self.convs[:-1]):
-            unit = conv.quantise(chain.convs[i], step, input_max)
-            samples = [F.relu(F.pixel_shuffle(chain.convs[i](s), self.links[i].shuffle)) for s in samples]
+        *inner, last = self.layers
+        for conv, trained, link in zip(inner, chain.layers, self.links, strict=False):
+            unit = conv.quantise(trained, step, input_max)
+            samples = [F.relu(F.pixel_shuffle(trained(s), link.shuffle)) for s in samples]
             reach = torch.stack([s.amax((0, 2, 3)) for s in samples]).amax(0) * 1.2
             step = torch.where(reach > 0, reach, reach.amax().clamp(min=1e-6)).double() / _ACTIVATION_MAX
             # Channels of a shuffled convolution lie side by side: each takes the step of the channel it becomes.
-            conv.unit.copy_(unit / step.repeat_interleave(self.links[i].shuffle ** 2))
+            conv.unit.copy_(unit / step.repeat_interleave(link.shuffle**2))
             input_max = _ACTIVATION_MAX
-        self.convs[-1].unit.copy_(self.convs[-1].quantise(chain.convs[-1], step, input_max))
+        last.unit.copy_(last.quantise(chain.layers[-1], step, input_max))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         """Exact sums of the last convolution, for integer inputs held in float32."""
         with torch.autocast(x.device.type, enabled=False):
-            for conv, link in zip(self.convs[:-1], self.links[:-1], strict=True):
+            *inner, last = self.layers
+            for conv, link in zip(inner, self.links[:-1], strict=True):
                 x = (conv(x) * conv.unit[:, None, None]).round_().clamp_(0, _ACTIVATION_MAX)
                 x = F.pixel_shuffle(x, link.shuffle)
-            result: Tensor = self.convs[-1](x)
-            return result
+            return last(x)

@@ -23,7 +23,9 @@ class Rounder(Hand):
     Decoders know nothing of it. Source: rate-distortion optimised quantisation, as in every classical video encoder.
     """
 
-    def __init__(self, tables: ScaleTables, level: Int[Tensor, " b"], latents: Mapping[str, Float[Tensor, "b c h w"]], *, thrifty: str) -> None:
+    def __init__(
+        self, tables: ScaleTables, level: Int[Tensor, " b"], latents: Mapping[str, Float[Tensor, "b c h w"]], *, thrifty: str
+    ) -> None:
         self._skip_below = int(tables.skip_below)
         self._latents = latents
         self._thrifty = thrifty

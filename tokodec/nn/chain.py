@@ -31,8 +31,13 @@ class ConvChain(nn.Module):
             self.convs.append(nn.Conv2d(channels, link.width * link.shuffle**2, link.kernel, padding=link.kernel // 2))
             channels = link.width
 
+    @property
+    def layers(self) -> list[nn.Conv2d]:
+        """The convolutions in order."""
+        return [conv for conv in self.convs if isinstance(conv, nn.Conv2d)]
+
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        for conv, link in zip(self.convs[:-1], self.links[:-1], strict=True):
+        *inner, last = self.layers
+        for conv, link in zip(inner, self.links[:-1], strict=True):
             x = F.relu(F.pixel_shuffle(conv(x), link.shuffle))
-        result: Tensor = self.convs[-1](x)
-        return result
+        return last(x)

@@ -50,7 +50,7 @@ def load(name: str, *, device: str | torch.device = "cpu", numerics: str = "stab
     assert isinstance(model, Autoencoder)
     _fill(model, weights.tensors)
     model.name, model.fingerprint, model.numerics = weights.model, weights.fingerprint, PROFILES[numerics]()
-    return model.to(torch.device(device), memory_format=torch.channels_last).eval().requires_grad_(False)
+    return model.to(torch.device(device)).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 def save(model: nn.Module, path: Path, *, name: str) -> None:
@@ -100,8 +100,8 @@ def _read(path: Path, name: str) -> bytes:
 
 
 def _from_hub(place: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415  slow to import, and needed for hf: names alone
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
 
     repo, _, revision = place.partition("@")
     try:
@@ -137,7 +137,9 @@ def _fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     own = model.state_dict()
     problems = [f"missing {key}" for key in own if key not in tensors]
     problems += [f"unexpected {key}" for key in tensors if key not in own]
-    problems += [f"{key} is {tuple(t.shape)}, not {tuple(own[key].shape)}" for key, t in tensors.items() if key in own and t.shape != own[key].shape]
+    problems += [
+        f"{key} is {tuple(t.shape)}, not {tuple(own[key].shape)}" for key, t in tensors.items() if key in own and t.shape != own[key].shape
+    ]
     if problems:
         raise WeightsMismatch(f"the weights do not fit: {'; '.join(problems[:12])}{' ...' if len(problems) > 12 else ''}")
     model.load_state_dict(dict(tensors))

@@ -25,4 +25,5 @@ def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) ->
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and what was said beside them."""
     with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["tokodec"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  a safetensors handle is no dict
+        return tensors, json.loads(file.metadata()["tokodec"])

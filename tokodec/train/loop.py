@@ -54,7 +54,7 @@ class Trainer:
         self._resume()
 
     def _build(self) -> Autoencoder[Any]:
-        model = create(self.recipe.model, self.recipe.overrides).to(self.device, memory_format=torch.channels_last)
+        model = create(self.recipe.model, self.recipe.overrides).to(self.device).to(memory_format=torch.channels_last)
         assert isinstance(model, Autoencoder)
         return model
 
@@ -118,7 +118,7 @@ class Trainer:
         return {"loss": torch.stack(list(losses.values())).sum(), **{name: term.mean() for name, term in output.terms.items()}}
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        wanted = self.recipe.autocast and (self.device.type != "cpu" or torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_bf16())
+        wanted = self.recipe.autocast and (self.device.type != "cpu" or _has_bf16())
         return torch.autocast(self.device.type, dtype=torch.bfloat16) if wanted else nullcontext()
 
     # --- what a run leaves
@@ -139,7 +139,7 @@ class Trainer:
             file.write(json.dumps(line) + "\n")
         left = (self.recipe.steps - self.step) * self.seconds / max(self.step, 1)
         shown = "  ".join(f"{k} {v}" for k, v in line.items() if k not in ("step", "seconds"))
-        print(f"{self.step}/{self.recipe.steps}  {shown}  {self.seconds / 60:.1f} min, {left / 60:.0f} min left", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{self.step}/{self.recipe.steps}  {shown}  {self.seconds / 60:.1f} min, {left / 60:.0f} min left\n")
 
     def _validate(self) -> None:
         self.validation.prepare(self.average.model)
@@ -161,10 +161,18 @@ class Trainer:
     # --- state
 
     def _save(self) -> None:
-        tensors = {f"model/{n}": t for n, t in self.model.state_dict().items()} | {f"average/{n}": t for n, t in self.average.model.state_dict().items()}
+        tensors = {f"model/{n}": t for n, t in self.model.state_dict().items()} | {
+            f"average/{n}": t for n, t in self.average.model.state_dict().items()
+        }
         for name, group in self.groups.items():
             tensors |= {f"optimiser/{name}/{key}": t for key, t in group.state().items()}
-        meta = {"step": self.step, "seconds": self.seconds, "skipped": self.skipped, "past": past(self.recipe, self.step), "recipe": asdict(self.recipe)}
+        meta = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "skipped": self.skipped,
+            "past": past(self.recipe, self.step),
+            "recipe": asdict(self.recipe),
+        }
         disk.write(self.out / "checkpoint.safetensors", tensors, meta)
 
     def _resume(self) -> None:
@@ -181,7 +189,11 @@ class Trainer:
             group.load(_under(f"optimiser/{name}/", tensors))
         log = self.out / "log.jsonl"
         if log.exists():
-            lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.endswith("}") and json.loads(line)["step"] <= self.step]
+            lines = [
+                line
+                for line in log.read_text(encoding="utf-8").splitlines()
+                if line.endswith("}") and json.loads(line)["step"] <= self.step
+            ]
             log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
@@ -197,7 +209,9 @@ def _check_same(recipe: Recipe, meta: dict[str, Any]) -> None:
     if past(recipe, meta["step"]) != meta["past"]:
         changed.append("phase")
     if changed:
-        raise InputError(f"the run in this folder is at step {meta['step']} of another recipe ({', '.join(changed)} differ); choose another folder")
+        raise InputError(
+            f"the run in this folder is at step {meta['step']} of another recipe ({', '.join(changed)} differ); choose another folder"
+        )
 
 
 def _objective(recipe: ObjectiveRecipe) -> Objective:
@@ -215,4 +229,4 @@ def _find_shards(recipe: Recipe, base: Path) -> list[shards.Sample]:
 
 
 def _has_bf16() -> bool:
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001  there is no public name

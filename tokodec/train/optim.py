@@ -17,7 +17,11 @@ class Group:
         self.recipe = recipe
         self.parameters = dict(parameters)
         self.adam = torch.optim.AdamW(
-            list(self.parameters.values()), lr=recipe.learning_rate, betas=(recipe.betas[0], recipe.betas[1]), weight_decay=recipe.weight_decay, fused=True
+            list(self.parameters.values()),
+            lr=recipe.learning_rate,
+            betas=(recipe.betas[0], recipe.betas[1]),
+            weight_decay=recipe.weight_decay,
+            fused=True,
         )
 
     def step(self, rate: float) -> bool:
@@ -49,7 +53,9 @@ def groups(model: nn.Module, recipes: Mapping[str, OptimiserRecipe]) -> dict[str
     for name, parameter in model.named_parameters():
         owner = next((o for o, r in recipes.items() if any(fnmatch(name, pattern) for pattern in r.parameters)), None)
         if owner is None:
-            raise InputError(f"no optimiser of the recipe takes the parameter {name}; its patterns are {[r.parameters for r in recipes.values()]}")
+            raise InputError(
+                f"no optimiser of the recipe takes the parameter {name}; its patterns are {[r.parameters for r in recipes.values()]}"
+            )
         members[owner][name] = parameter
     idle = [name for name, parameters in members.items() if not parameters]
     if idle:
@@ -61,11 +67,14 @@ class Average:
     """An exponential moving average of a model's parameters; young averages forget faster."""
 
     def __init__(self, model: nn.Module, average: nn.Module, decay: float) -> None:
-        self._pairs = ([p for p in average.parameters()], [p for p in model.parameters()])
+        self._average: list[Tensor] = list(average.parameters())
+        self._current: list[Tensor] = list(model.parameters())
         self._decay = decay
         self.model = average.requires_grad_(False).eval()
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move towards the model's weights after ``step``, counted from 0."""
-        torch._foreach_lerp_(self._pairs[0], self._pairs[1], 1 - min(self._decay, (step + 1) / (step + 10)))
+        weight = 1 - min(self._decay, (step + 1) / (step + 10))
+        for average, current in zip(self._average, self._current, strict=True):
+            average.lerp_(current, weight)

@@ -29,5 +29,7 @@ def moment(recipe: Recipe, step: int) -> Moment:
 
 def past(recipe: Recipe, step: int) -> str:
     """A digest of the schedule before ``step``: a resumed run may change what is still to come, never what has been."""
-    marks = "".join(f"{m.rate:.9g} {m.phase.crop} {m.phase.rounding} {m.phase.reduce_from};" for m in (moment(recipe, s) for s in range(step)))
+    marks = "".join(
+        f"{m.rate:.9g} {m.phase.crop} {m.phase.rounding} {m.phase.reduce_from};" for m in (moment(recipe, s) for s in range(step))
+    )
     return hashlib.sha256(marks.encode()).hexdigest()[:16]

@@ -59,7 +59,8 @@ class Validation:
         xs = [_centre(s, model) for s in self._held[:6]]
         rows = [np.concatenate([to_uint8(x)[0] for x in xs], 1)]
         for quality in self._qualities:
-            rows.append(np.concatenate([to_uint8(model(x, quality=torch.tensor([quality], device=x.device)).pixels)[0] for x in xs], 1))
+            outputs = [model(x, quality=torch.tensor([quality], device=x.device)) for x in xs]
+            rows += [np.concatenate([to_uint8(output.pixels)[0] for output in outputs], 1)]
         temporary = path.with_suffix(".part.png")
         Image.fromarray(np.concatenate(rows)).save(temporary)
         temporary.replace(path)
