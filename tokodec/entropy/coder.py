@@ -46,7 +46,7 @@ _NOWHERE = np.empty(0, np.intp)
 class Hand(ABC):
     """Takes the groups of a walk in order."""
 
-    def expect(self, index: UInt8[Tensor, "b c h w"]) -> None:
+    def expect(self, index: UInt8[Tensor, "b c h w"]) -> None:  # noqa: B027 - only a reader cares
         """Told of some of the tables of the next group, as soon as they are known."""
 
     @abstractmethod

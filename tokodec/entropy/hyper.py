@@ -15,7 +15,6 @@ from tokodec.entropy.tables import STEPS_PER_OCTAVE, TABLES, ScaleTables
 from tokodec.nn.chain import ConvChain
 from tokodec.nn.gain import Gain
 
-
 _GROWTH = 4
 """Rows of y for one of z."""
 _HALO = 2
