@@ -1,0 +1,1 @@
+"""Latent vectors to ids and back, one behaviour a class."""
