@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, Int32, UInt8
 from torch import Tensor
 
 from tokodec.entropy.coder import Hand
 from tokodec.entropy.fixed import LEVELS
-from tokodec.entropy.tables import BANDS, ScaleTables
+from tokodec.entropy.tables import BANDS, TABLES, ScaleTables
 
 _MOST = 1.0
 """No value moves further towards zero than this beyond rounding."""
@@ -29,18 +30,19 @@ class Rounder(Hand):
         self._skip_below = int(tables.skip_below)
         self._latents = latents
         self._thrifty = thrifty
-        band = level * BANDS // LEVELS
-        savings = torch.from_numpy(tables.savings()).to(level.device, torch.float32)
-        self._shift = (0.5 * tables.thrift[band, None, None] * savings[band]).clamp(max=_MOST)  # (b, 2, tables)
+        savings = torch.from_numpy(np.stack([tables.coding(int(i)).savings for i in level])).to(level.device, torch.float32)
+        shift = (0.5 * tables.thrift[level * BANDS // LEVELS, None, None] * savings).clamp(max=_MOST)  # (b, 2, tables)
+        shift[..., : self._skip_below] = torch.inf
+        self._addend = 0.5 - shift
 
     def take(self, name: str, index: UInt8[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
         v = self._latents[name] - mean
-        symbols = self._frugal(v, index) if name == self._thrifty else v.round_()
-        return symbols.masked_fill_(index < self._skip_below, 0).to(torch.int32)
+        symbols = self._frugal(v, index) if name == self._thrifty else v.round_().masked_fill_(index < self._skip_below, 0)
+        return symbols.to(torch.int32)
 
     def _frugal(self, v: Float[Tensor, "b c h w"], index: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        place = index.long().flatten(1)
-        to_zero, to_one = (self._shift[:, i].gather(1, place).view_as(v) for i in range(2))
         magnitude = v.abs()
-        shift = torch.where(magnitude < 1.5, to_zero, to_one)
-        return (magnitude + 0.5 - shift).floor_().clamp_(min=0).copysign_(v)
+        item = torch.arange(len(v), dtype=torch.int32, device=v.device)[:, None, None, None] * self._addend[0].numel()
+        place = item + (index + (magnitude >= 1.5).view(torch.uint8) * TABLES)
+        addend = self._addend.flatten().index_select(0, place.flatten()).view_as(v)
+        return magnitude.add_(addend).floor_().clamp_(min=0).copysign_(v)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import constriction
@@ -98,10 +99,6 @@ class ScaleTables(nn.Module):
             self._coding[band] = CodingTables(self.counts[band].cpu().numpy(), self.radius.cpu().numpy(), int(self.skip_below))
         return self._coding[band]
 
-    def savings(self) -> Float[np.ndarray, "bands 2 tables"]:
-        """Bits saved, in every table, by writing 0 instead of 1, and 1 instead of 2."""
-        return np.stack([self.coding(band * LEVELS // BANDS).savings for band in range(BANDS)])
-
     def fit(self, seen: Mapping[int, Int[np.ndarray, " n"]]) -> None:
         """Move the counts towards what was seen: for levels, occurrences at every place of the flat table (:class:`Tally`).
 
@@ -164,14 +161,14 @@ class CodingTables:
             for table in members:
                 cells = alphabet.counts(tables[table], PRECISION)
                 self._models[alphabet, table] = _model(cells)
-                likeliest = max(*cells[:-1], cells[-1] // 2)  # the last one has escapes, which cost another bit for the sign
+                likeliest = max(int(cells[:-1].max()), int(cells[-1]) // 2)  # the last one has escapes, which cost another bit for the sign
                 self.least_bits[table] = min(self.least_bits[table], (PRECISION - math.log2(likeliest)) / alphabet.size)
         self.least_bits[:skip_below] = 0
         self._bits = PRECISION - np.log2(counts.astype(np.float64))
         self._centre = np.cumsum(2 * radius + 2) - radius - 2
         self._first_length = int((2 * radius + 2).sum())
 
-    @property
+    @cached_property
     def savings(self) -> Float[np.ndarray, "2 tables"]:
         """Bits saved by writing 0 instead of 1, and 1 instead of 2."""
         tables = np.arange(TABLES, dtype=np.uint8)
