@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -278,6 +279,29 @@ def test_version_and_help(tk: Any) -> None:
         told = tk(verb, "--help")
         assert told.code == 0
         assert b"Usage" in told.out
+
+
+def test_every_flag_is_on_the_page(tk: Any) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "command.md").read_text(encoding="utf-8")
+    for verb in (("convert",), ("inspect",), ("verify",), ("train",), ("doctor",), ("models", "list")):
+        for flag in re.findall(r"^  (?:-\w, )?(--[a-z-]+)", tk(*verb, "--help").out.decode(), re.MULTILINE):
+            assert f"`{flag}" in page or f" {flag}`" in page, flag
+
+
+def test_train(tk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Trainer:
+        def __init__(self, recipe: Any, out: Path, *, device: Any, base: Path) -> None:
+            self.made = f"{recipe.model} {out} {device} {base}"
+
+        def run(self) -> Path:
+            return Path(self.made)
+
+    monkeypatch.setattr("tokodec.train.loop.Trainer", Trainer)
+    told = tk("train", "codecs/hyperprior_vr.toml", "--data", "shards", "--device", "cpu", "--threads", "1")
+    assert told.out.decode() == f"hyperprior_vr.v1 {Path('runs/hyperprior_vr')} cpu shards\n"
+    assert tk("train", "codecs/hyperprior_vr.toml", "-o", "mine").out.split()[1] == b"mine"
+    assert tk("train", "nowhere.toml").code == 2
+    assert tk("train", "codecs/nowhere.toml").code == 2
 
 
 # --- rate

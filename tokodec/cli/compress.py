@@ -35,6 +35,6 @@ def compress(
     def work() -> Work:
         from tokodec.cli.work import Compress, Encoder
 
-        return Compress(encoder=Encoder.of(aiming, reading, computing.machine()))
+        return Compress(encoder=Encoder.of(aiming, reading, computing.machine(running.jobs)))
 
     return carry_out(jobs, work, writing, running)

@@ -56,7 +56,7 @@ def _round_trip(source: str, coding: Coding, reading: Reading, writing: Writing,
     def work() -> Work:
         from tokodec.cli.work import Encoder, RoundTrip
 
-        return RoundTrip(encoder=Encoder.of(coding, reading, computing.machine()), formats=formats)
+        return RoundTrip(encoder=Encoder.of(coding, reading, computing.machine(running.jobs)), formats=formats)
 
     return carry_out(jobs, work, writing, running)
 

@@ -35,7 +35,7 @@ def decompress(
     def work() -> Work:
         from tokodec.cli.work import Decoder, Decompress
 
-        return Decompress(decoder=Decoder.of(decoding, computing.machine()), formats=formats)
+        return Decompress(decoder=Decoder.of(decoding, computing.machine(running.jobs)), formats=formats)
 
     return carry_out(jobs, work, writing, running)
 

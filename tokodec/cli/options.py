@@ -106,8 +106,8 @@ class Computing:
     ] = None
     offline: Annotated[bool, Option("--offline", help="Never use the network (only models named hf:... would).")] = False
 
-    def machine(self) -> "Machine":
-        """The machine of these settings. Imports torch. Raises InputError."""
+    def machine(self, jobs: int = 1) -> "Machine":
+        """The machine of these settings, for so many pictures side by side. Imports torch. Raises InputError."""
         if self.offline:
             os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 
@@ -115,8 +115,8 @@ class Computing:
 
         from tokodec.files import Machine
 
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        if self.threads or jobs > 1:
+            torch.set_num_threads(self.threads or max(torch.get_num_threads() // jobs, 1))
         given = {"max_pixels": self.max_pixels, "max_memory": self.max_memory}
         return Machine(device=self.device, numerics=self.numerics, **{k: parse_size(v) for k, v in given.items() if v is not None})
 
