@@ -160,6 +160,15 @@ def test_bytes_are_not_sent_to_a_terminal(tk: Any, monkeypatch: pytest.MonkeyPat
     assert "terminal" in told.err
 
 
+def test_closed_streams(tk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw("a.png")
+    with monkeypatch.context() as closed:
+        closed.setattr(sys, "stdout", None)
+        assert main.run(["a.png", "-", *TINY]) == 2
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main.run(["-", "x.png", *TINY]) == 2
+
+
 def test_stdout_takes_one_thing(tk: Any) -> None:
     draw("a.png")
     draw("b.png")

@@ -1,6 +1,5 @@
 """tokodec IN [OUT]: compresses, decompresses or makes a round trip, whichever the names say."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from tokodec.cli.compress import SUFFIX, compress
 from tokodec.cli.decompress import decompress, formats_of, split_format
 from tokodec.cli.options import Coding, Computing, Reading, Running, Selection, Writing
 from tokodec.cli.paths import STREAM, find, plan
+from tokodec.cli.streams import first_of_stdin
 from tokodec.entropy.container import MAGIC
 from tokodec.errors import InputError
 
@@ -65,7 +65,7 @@ def _is_compressed(source: str) -> bool:
     """By its suffix, or, of stdin, by its first bytes."""
     if source != STREAM:
         return source.lower().endswith(SUFFIX)
-    return sys.stdin.buffer.peek(len(MAGIC)).startswith(MAGIC)  # type: ignore[attr-defined]  # stdin is buffered
+    return first_of_stdin(len(MAGIC)) == MAGIC
 
 
 def _is_picture(output: str | None) -> bool:

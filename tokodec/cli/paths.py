@@ -1,14 +1,13 @@
 """What was named on the command line as pairs of source and target, checked before the first picture is touched."""
 
 import os
-import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tokodec.cli.options import Selection, Writing
-from tokodec.cli.streams import refuse_terminal, shown
+from tokodec.cli.streams import read_stdin, refuse_terminal, shown
 from tokodec.errors import InputError, NoInput, OutputExists
 
 STREAM = "-"
@@ -52,7 +51,7 @@ def _listed(selection: Selection) -> list[str]:
     if selection.files_from is None:
         return []
     try:
-        data = sys.stdin.buffer.read() if selection.files_from == STREAM else Path(selection.files_from).read_bytes()
+        data = read_stdin() if selection.files_from == STREAM else Path(selection.files_from).read_bytes()
     except OSError as error:
         raise InputError(f"{selection.files_from}: cannot read: {error.strerror or error}") from None
     names = data.split(b"\0") if selection.null else data.splitlines()

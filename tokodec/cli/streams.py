@@ -1,6 +1,7 @@
 """Files, stdin and stdout as bytes. ``None`` as a path stands for the stream."""
 
 import sys
+from io import BufferedReader
 from pathlib import Path
 
 from tokodec.entropy.container import MAGIC, unpack
@@ -13,8 +14,19 @@ def shown(path: Path | None) -> str:
 
 
 def read_stdin() -> bytes:
-    """All of stdin."""
-    return sys.stdin.buffer.read()
+    """All of stdin. Raises InputError when it is closed."""
+    return _stdin().read()
+
+
+def first_of_stdin(count: int) -> bytes:
+    """At most ``count`` bytes of stdin, which are still to be read afterwards. Raises InputError when it is closed."""
+    return _stdin().peek(count)[:count]
+
+
+def _stdin() -> BufferedReader:
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # what a closed one becomes
+        raise InputError("stdin is closed")
+    return sys.stdin.buffer  # type: ignore[return-value]  # which is what it always is
 
 
 def read_tkd(path: Path | None) -> bytes:
@@ -37,7 +49,9 @@ def read_tkd(path: Path | None) -> bytes:
 
 
 def refuse_terminal() -> None:
-    """Raises InputError when stdout is a terminal, which bytes would confuse."""
+    """Raises InputError when stdout is closed, or a terminal, which bytes would confuse."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise InputError("stdout is closed")
     if sys.stdout.isatty():
         raise InputError("not writing bytes to a terminal: redirect stdout, or name an output with -o")
 
