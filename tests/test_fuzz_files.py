@@ -9,6 +9,7 @@ from zlib import crc32
 
 import numpy as np
 import pytest
+from PIL import ImageCms
 from seal import claim_size, reseal
 from tkd import mutated
 
@@ -121,6 +122,15 @@ def test_damage_to_a_file_with_alpha(with_alpha: bytes) -> None:
         except EXPECTED:
             continue
         assert picture.alpha is None or picture.alpha.shape == picture.rgb.shape[:2]
+
+
+def test_a_damaged_profile_is_left_out(good: bytes) -> None:
+    file = unpack(good)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for seed in range(300):
+        rng = random.Random(seed)
+        icc = Segment(kind=Kind.ICC, data=mutated(profile, rng) if seed % 10 else rng.randbytes(seed))
+        assert tokodec.decompress(pack(TkdFile(header=file.header, segments=(icc, *file.segments)))).size == (100, 72)
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,12 @@ def _parse(icc: bytes | None) -> ImageCms.ImageCmsProfile | None:
 
 
 def _space(profile: ImageCms.ImageCmsProfile) -> str:
-    """The Pillow mode of a profile's colour space."""
+    """The Pillow mode of a profile's colour space; empty for one that fits no samples, or is damaged."""
     core: Any = profile.profile
-    return _MODE_OF_SPACE.get(core.xcolor_space.strip(), "")
+    try:
+        return _MODE_OF_SPACE.get(core.xcolor_space.strip(), "")
+    except UnicodeDecodeError:  # four bytes that should be ASCII
+        return ""
 
 
 def _transformed(image: Image.Image, source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile, mode: str) -> Image.Image:
