@@ -34,7 +34,7 @@ DEFAULT_MODEL = "hyperprior_vr"
 DEFAULT_QUALITY = 0.5
 
 _BYTES_PER_PIXEL = 100
-"""Memory that coding takes for each pixel: up to 80 in both directions at 12 to 48 megapixels, the rest is for reading and writing pictures."""
+"""Memory that coding takes for each pixel: measured 80 in both directions at 12 to 48 megapixels, and some for the picture file."""
 
 
 def physical_memory() -> int:
