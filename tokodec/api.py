@@ -149,9 +149,9 @@ class Symbols(_Code):
     context: Mapping[str, Tensor] = field(default_factory=dict)
 
     def crc32(self) -> list[int]:
-        """CRC-32 of each item: its level, height and width, then its symbols in coding order, all little-endian int32."""
+        """CRC-32 of each item: its level, height and width, then its symbols in the order row, column, channel, all little-endian int32."""
         frames = torch.tensor([[int(level), *self.size] for level in self.level])
-        return [_crc32([frames[i], *(v[i] for v in self.values.values())]) for i in range(len(self))]
+        return [_crc32([frames[i], *(v[i].movedim(0, -1) for v in self.values.values())]) for i in range(len(self))]
 
     def __len__(self) -> int:
         return self.level.shape[0]

@@ -21,7 +21,6 @@ class Alphabet(ABC):
     """Cells of ``size`` symbols, each in -radius..radius or escaped."""
 
     size: int
-    radius: int
     dtype: type[np.signedinteger]
     """Symbols may be clipped to this type before they are packed."""
 
@@ -39,25 +38,25 @@ class Alphabet(ABC):
 
 
 class Single(Alphabet):
-    """One symbol a cell, from -radius to radius; the escape is last."""
+    """One symbol a cell, from -radius to radius; the escape is last. ``radius`` may be another for each symbol."""
 
     size = 1
     dtype = np.int32
 
-    def __init__(self, radius: int) -> None:
-        self.radius = radius
+    def __init__(self, radius: int | Int32[np.ndarray, " n"]) -> None:
+        self._radius = radius
+        self._escape = np.uint32(2) * np.asarray(radius, np.uint32) + np.uint32(1)
 
     def counts(self, single: Counts, precision: int) -> Counts:
         return single
 
     def pack(self, symbols: NDArray[np.signedinteger]) -> tuple[Cells, Places]:
-        escape = 2 * self.radius + 1
-        cells = np.minimum((symbols + self.radius).view(np.uint32), escape).view(np.int32)  # what is below -radius wraps to far above
-        return cells, np.flatnonzero(cells == escape)
+        cells = np.minimum((symbols + self._radius).view(np.uint32), self._escape)  # what is below -radius wraps to far above
+        return cells.view(np.int32), np.flatnonzero(cells == self._escape)
 
     def unpack(self, cells: Cells, symbols: Symbols) -> Places:
-        np.subtract(cells, self.radius, out=symbols)
-        return np.flatnonzero(symbols > self.radius)
+        np.subtract(cells, self._radius, out=symbols)
+        return np.flatnonzero(symbols > self._radius)
 
 
 class Packed(Alphabet):

@@ -4,8 +4,9 @@ A model walks over its latents once and asks a :class:`Hand` for each group of s
 The encoder's hand rounds, the writer's writes what is known, the reader's reads: they cannot disagree on the order or the
 tables, because there is only one walk.
 
-Inside a group, symbols are sorted by table and coded run by run, several small ones to a cell (``CodingTables.stretches``).
-Escapes follow their group: a length for each, sorted by table, then sign and low bits, sorted by length.
+Inside a group, symbols are sorted by table, those of one table in the order row, column, channel, and coded run by run,
+several small ones to a cell (``CodingTables.stretches``). Escapes follow their group: a length for each, sorted by table,
+then sign and low bits, sorted by length.
 
 The coder is constriction's ANS coder, a stack: the writer pushes everything in reverse, and the words are stored from the
 top of the stack, little-endian, so that reading goes forward in the bytes. Its last state must be the one it started from.
@@ -18,7 +19,7 @@ from typing import Any
 import constriction
 import numpy as np
 import torch
-from jaxtyping import Float, Int32, UInt8
+from jaxtyping import Float, Int32, Shaped, UInt8
 from torch import Tensor
 
 from tokodec.entropy.tables import LENGTHS, TABLES, CodingTables, Model
@@ -157,7 +158,7 @@ class Reader(Hand):
         self._least = 0.0
 
     def take(self, name: str, index: UInt8[Tensor, "1 c h w"], mean: Float[Tensor, "1 c h w"] | float) -> Int32[Tensor, "1 c h w"]:
-        return torch.from_numpy(self.read(_flat(index))).reshape(index.shape).to(index.device)
+        return shaped(torch.from_numpy(self.read(_flat(index))).to(index.device), index)
 
     def expect(self, index: UInt8[Tensor, "1 c h w"]) -> None:
         """Raise CorruptFile if the bits that are left cannot hold what was told of since the last group."""
@@ -226,5 +227,16 @@ def _scatter(size: int, places: np.ndarray, values: Values) -> Values:
     return torch.zeros(size, dtype=torch.int32).scatter_(0, torch.from_numpy(places), torch.from_numpy(values)).numpy()
 
 
+def flat(values: Tensor) -> Tensor:
+    """All values in the order of coding: row, column, channel, as they lie in memory in the format ``channels_last``."""
+    return values.permute(0, 2, 3, 1).reshape(-1)
+
+
+def shaped(values: Tensor, like: Shaped[Tensor, "b c h w"]) -> Shaped[Tensor, "b c h w"]:
+    """The inverse of :func:`flat`."""
+    b, c, h, w = like.shape
+    return values.reshape(b, h, w, c).permute(0, 3, 1, 2)
+
+
 def _flat(values: Tensor) -> np.ndarray:
-    return values.cpu().contiguous().numpy().reshape(-1)
+    return flat(values).cpu().numpy()

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int, Int32, UInt8
 from torch import Tensor
 
-from tokodec.entropy.coder import Hand
+from tokodec.entropy.coder import Hand, flat, shaped
 from tokodec.entropy.fixed import LEVELS
 from tokodec.entropy.tables import BANDS, TABLES, ScaleTables
 
@@ -44,5 +44,5 @@ class Rounder(Hand):
         magnitude = v.abs()
         item = torch.arange(len(v), dtype=torch.int32, device=v.device)[:, None, None, None] * self._addend[0].numel()
         place = item + (index + (magnitude >= 1.5).view(torch.uint8) * TABLES)
-        addend = self._addend.flatten().index_select(0, place.flatten()).view_as(v)
+        addend = shaped(self._addend.flatten().index_select(0, flat(place)), v)
         return magnitude.add_(addend).floor_().clamp_(min=0).copysign_(v)

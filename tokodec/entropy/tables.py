@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from tokodec.entropy.alphabet import PACKED, Alphabet, Single
+from tokodec.entropy.alphabet import PACKED, Alphabet, Packed, Single
 from tokodec.entropy.fixed import LEVELS
 from tokodec.entropy.laplace import SCALE_MIN, tail
 
@@ -152,17 +152,17 @@ class CodingTables:
         tables = _split(counts.astype(np.int64), radius)
         self.lengths = [_model(t) for t in tables[TABLES:]]
         """The models of lengths of escapes."""
-        packed = [(p, [int(t) for t in np.flatnonzero(radius == p.radius)]) for p in PACKED]
-        self._alphabets: list[tuple[Alphabet, list[int]]] = [*packed, *((Single(int(r)), [t]) for t, r in enumerate(radius))]
-        self._models: dict[tuple[Alphabet, int], Model] = {}
-        self.least_bits = np.full(TABLES, float(PRECISION))
+        self._singles = [_model(t) for t in tables[:TABLES]]
+        self._packed: list[tuple[Packed, list[int], list[Model]]] = []
+        likeliest = [max(t[:-1].max(), t[-1] // 2) for t in tables[:TABLES]]  # an escape costs another bit for its sign
+        self.least_bits = PRECISION - np.log2(likeliest)
         """What the likeliest symbol of each table costs; nothing for those that are skipped."""
-        for alphabet, members in self._alphabets:
-            for table in members:
-                cells = alphabet.counts(tables[table], PRECISION)
-                self._models[alphabet, table] = _model(cells)
-                likeliest = max(int(cells[:-1].max()), int(cells[-1]) // 2)  # the last one has escapes, which cost another bit for the sign
-                self.least_bits[table] = min(self.least_bits[table], (PRECISION - math.log2(likeliest)) / alphabet.size)
+        for alphabet in PACKED:
+            members = [int(t) for t in np.flatnonzero(radius == alphabet.radius)]
+            cells = [alphabet.counts(tables[t], PRECISION) for t in members]
+            self._packed.append((alphabet, members, [_model(c) for c in cells]))
+            bits = [(PRECISION - np.log2(c.max())) / alphabet.size for c in cells]
+            self.least_bits[members] = np.minimum(self.least_bits[members], bits)
         self.least_bits[:skip_below] = 0
         self._bits = PRECISION - np.log2(counts.astype(np.float64))
         self._centre = np.cumsum(2 * radius + 2) - radius - 2
@@ -180,18 +180,20 @@ class CodingTables:
 
         First the packed alphabets, by radius, as many symbols as fill whole cells; a cell has the table of its last
         symbol, but at least the first of its alphabet; symbols that are left over belong to the next one. Then all others,
-        each table by itself.
+        singly.
         """
         ends = np.cumsum(counts) - counts[: self.skip_below].sum()
         start = 0
-        for alphabet, tables in self._alphabets:
-            stops = (np.maximum(ends[tables] - start, 0) // alphabet.size).tolist()
-            starts = [0, *stops[:-1]]
-            runs = [Run(self._models[alphabet, t], a, b) for t, a, b in zip(tables, starts, stops, strict=True) if b > a]
+        for alphabet, tables, models in self._packed:
+            runs = _runs(models, np.maximum(ends[tables] - start, 0) // alphabet.size)
             if runs:
                 stop = start + alphabet.size * runs[-1].stop
                 yield Stretch(alphabet, start, stop, runs)
                 start = stop
+        stops = np.maximum(ends - start, 0)
+        runs = _runs(self._singles, stops)
+        if runs:
+            yield Stretch(Single(np.repeat(self.radius, np.diff(stops, prepend=0))), start, start + runs[-1].stop, runs)
 
     def places(self, index: UInt8[np.ndarray, " n"], values: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
         """Where each symbol, or its escape, stands in the flat table; then where the lengths of escapes stand."""
@@ -214,6 +216,12 @@ class CodingTables:
         length = np.frexp(excess[escaped] + 1)[1] - 1
         symbols = self._centre[index] + np.where(excess >= 0, radius + 1, values)
         return symbols, self._first_length + LENGTHS * index[escaped].astype(np.int64) + length, escaped
+
+
+def _runs(models: Sequence[Model], stops: Int[np.ndarray, " m"]) -> list[Run]:
+    """Runs that end at ``stops``, the first at 0; empty ones are left out."""
+    bounds = [0, *stops.tolist()]
+    return [Run(model, a, b) for model, a, b in zip(models, bounds, bounds[1:], strict=False) if b > a]
 
 
 def _split(flat: Counts, radius: Int[np.ndarray, " t"]) -> list[Counts]:
