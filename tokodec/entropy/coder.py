@@ -13,7 +13,7 @@ top of the stack, little-endian, so that reading goes forward in the bytes. Its 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import constriction
@@ -122,13 +122,16 @@ class Writer(Holder):
             self._write_escapes(index[where], values[where])
 
     def _write_escapes(self, index: Index, values: Values) -> None:
+        """``index`` ascends."""
         number = np.abs(values.astype(np.int64)) - self._tables.radius[index]
         length = np.frexp(number)[1] - 1
         if int(length.max()) >= LENGTHS:
             raise InputError(f"a latent of {int(np.abs(values).max())} is out of range: the picture's values cannot be right")
-        self._written += [(length[index == table], self._tables.lengths[table]) for table in np.unique(index)]
+        self._written += [(length[start:stop], self._tables.lengths[table]) for table, start, stop in _equal(index)]
         raw = (number + np.where(values < 0, 0, 1 << length) - (1 << length)).astype(np.int32)
-        self._written += [(raw[length == bits], _Uniform(2 << int(bits))) for bits in np.unique(length)]
+        shortest = np.argsort(length, kind="stable")
+        raw = raw[shortest]
+        self._written += [(raw[start:stop], _Uniform(2 << bits)) for bits, start, stop in _equal(length[shortest])]
 
     def bytes(self) -> bytes:
         """All that was written."""
@@ -191,14 +194,13 @@ class Reader(Hand):
         return values
 
     def _read_escapes(self, index: Index) -> Values:
-        length = np.empty(index.size, np.int32)
-        for table in np.unique(index):
-            chosen = index == table
-            length[chosen] = self._coder.decode(self._tables.lengths[table], int(chosen.sum()))
+        """``index`` ascends."""
+        length = np.concatenate([self._coder.decode(self._tables.lengths[table], stop - start) for table, start, stop in _equal(index)])
+        shortest = np.argsort(length, kind="stable")
         raw = np.empty(index.size, np.int32)
-        for bits in np.unique(length):
-            chosen = length == bits
-            raw[chosen] = self._coder.decode(_Uniform(2 << int(bits)), int(chosen.sum()))
+        raw[shortest] = np.concatenate(
+            [self._coder.decode(_Uniform(2 << bits), stop - start) for bits, start, stop in _equal(length[shortest])]
+        )
         negative = raw < 1 << length
         size = raw + np.where(negative, 1 << length, 0) + self._tables.radius[index]
         return np.where(negative, -size, size).astype(np.int32)
@@ -212,6 +214,13 @@ class Reader(Hand):
 def _counts(index: Index) -> np.ndarray:
     """How often each table occurs."""
     return torch.bincount(torch.from_numpy(index), minlength=TABLES).numpy()
+
+
+def _equal(ascending: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Value, start and stop of every run of equal values."""
+    starts = np.flatnonzero(np.diff(ascending, prepend=ascending[0] + 1)).tolist()
+    for start, stop in zip(starts, [*starts[1:], len(ascending)], strict=True):
+        yield int(ascending[start]), start, stop
 
 
 def _order(index: Index, counts: np.ndarray, skip_below: int) -> np.ndarray:

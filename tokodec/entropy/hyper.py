@@ -82,7 +82,7 @@ class ExactHyper(nn.Module):
 
     def index_z(self, level: Int[Tensor, " b"], grid: tuple[int, int]) -> UInt8[Tensor, "b z h w"]:
         """The code table of every symbol of z on a grid of (h, w)."""
-        return self._index(self.scale_z(level).float() * (STEPS_PER_OCTAVE / ONE))[..., None, None].expand(-1, -1, *grid)
+        return _index(_offset(self.scale_z(level)))[..., None, None].expand(-1, -1, *grid)
 
     def predict(
         self, z: Int32[Tensor, "b z h4 w4"], level: Int[Tensor, " b"], grid: tuple[int, int], watch: Watch = _unwatched
@@ -113,8 +113,7 @@ class ExactHyper(nn.Module):
         shrink = self.exp2(-self.gain_z(level) - self.step_z)[..., None, None]
         sums = self.chain((z.float() * shrink).round_().clamp_(-INPUT_MAX, INPUT_MAX))[..., : grid[0], : grid[1]]
         mean = (sums[:, : self.M] * self._unit[: self.M, None, None]) * self.gain(level)
-        offset = self.scale_y(level).float() * (STEPS_PER_OCTAVE / ONE)
-        index = self._index((sums[:, self.M :] * self.index_unit[:, None, None]).add_(offset[..., None, None]))
+        index = _index((sums[:, self.M :] * self.index_unit[:, None, None]).add_(_offset(self.scale_y(level))[..., None, None]))
         return Parameters(mean=mean, index=index)
 
     def gain(self, level: Int[Tensor, " b"]) -> Float[Tensor, "b m 1 1"]:
@@ -125,7 +124,12 @@ class ExactHyper(nn.Module):
         """Quantiser steps per unit of z."""
         return self.exp2(self.gain_z(level))[..., None, None]
 
-    def _index(self, place: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
-        """The nearest table, for log2 scales in units of tables; single operations on float32, none in place of another."""
-        nearest = (place + (0.5 - math.log2(SCALE_MIN) * STEPS_PER_OCTAVE)).floor_()
-        return nearest.clamp_(0, TABLES - 1).to(torch.uint8)
+
+def _offset(log2: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Log2 scales in fixed point as places among the tables, plus a half."""
+    return log2.float() * (STEPS_PER_OCTAVE / ONE) + (0.5 - math.log2(SCALE_MIN) * STEPS_PER_OCTAVE)
+
+
+def _index(place: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
+    """The table below; single operations on float32, none in place of another."""
+    return place.clamp_(0, TABLES - 1).to(torch.uint8)
