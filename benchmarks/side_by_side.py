@@ -1,6 +1,6 @@
 """The picture of the README: original, JPEG, WebP and tokodec at the same bytes.
 
-    python -m benchmarks.side_by_side PICTURE OUT.png [--bpp 0.2] [--crop X Y WIDTH HEIGHT]
+python -m benchmarks.side_by_side PICTURE OUT.png [--bpp 0.2] [--crop X Y WIDTH HEIGHT]
 """
 
 import argparse
