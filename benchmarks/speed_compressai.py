@@ -21,7 +21,6 @@ import datetime as dt
 import json
 import platform
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
