@@ -43,7 +43,8 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the sdist unpacks to."""
     folder = tmp_path_factory.mktemp("unpacked")
     with tarfile.open(build("sdist", ROOT, tmp_path_factory.mktemp("sdist"))) as tar:
-        tar.extractall(folder, filter="data")
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python before 3.11.4 has none
+        tar.extractall(folder)
     (unpacked,) = folder.iterdir()
     return unpacked
 

@@ -20,7 +20,7 @@ class Rounder(Hand):
 
     The latents named ``thrifty`` are rounded towards zero where that saves more bits than the error is worth. A step from
     s to s - 1 adds ``2 (|v| - s) + 1`` to the squared error of v and saves some bits b of its table; it pays when the error
-    is below ``thrift * b``. ``thrift`` is the model's, for each band of quality: squared error that a bit is worth.
+    is below ``thrift * b``. ``thrift`` is the model's, for the middle of each band of quality: squared error that a bit is worth.
     Decoders know nothing of it. Source: rate-distortion optimised quantisation, as in every classical video encoder.
     """
 
@@ -31,7 +31,7 @@ class Rounder(Hand):
         self._latents = latents
         self._thrifty = thrifty
         savings = torch.from_numpy(np.stack([tables.coding(int(i)).savings for i in level])).to(level.device, torch.float32)
-        shift = (0.5 * tables.thrift[level * BANDS // LEVELS, None, None] * savings).clamp(max=_MOST)  # (b, 2, tables)
+        shift = (0.5 * _thrift(tables.thrift, level)[:, None, None] * savings).clamp(max=_MOST)  # (b, 2, tables)
         shift[..., : self._skip_below] = torch.inf
         self._addend = 0.5 - shift
 
@@ -46,3 +46,10 @@ class Rounder(Hand):
         place = item + (index + (magnitude >= 1.5).view(torch.uint8) * TABLES)
         addend = shaped(self._addend.flatten().index_select(0, flat(place)), v)
         return magnitude.add_(addend).floor_().clamp_(min=0).copysign_(v)
+
+
+def _thrift(bands: Float[Tensor, " bands"], level: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """Between the middles of bands interpolated: a jump would make a higher quality smaller."""
+    place = (level * BANDS / LEVELS - 0.5).clamp(0, BANDS - 1)
+    below = place.long().clamp(max=BANDS - 2)
+    return torch.lerp(bands[below], bands[below + 1], place - below)
