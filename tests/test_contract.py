@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokodec import zoo
+from tokodec import rate, zoo
 from tokodec.api import Bitstream, Codec, Latents, Tokens
+from tokodec.entropy.fixed import LEVELS
 from tokodec.errors import CorruptFile, InputError, WeightsMismatch
 from tokodec.numerics import Fast
 from tokodec.pretrained import store
@@ -200,3 +201,8 @@ def test_weights_never_run_code(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(pickle.dumps({"weights": 1}))
     with pytest.raises(WeightsMismatch, match="not a tokodec weights file"):
         store.load(f"dir:{tmp_path}")
+
+
+def test_a_search_over_quality_steps_through_every_level() -> None:
+    """rate.py loads no torch, so it cannot ask the models."""
+    assert rate.LAST == LEVELS - 1

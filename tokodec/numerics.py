@@ -31,7 +31,7 @@ class Stable(Numerics):
 
 
 class Fast(Numerics):
-    """Convolutions in bfloat16, 2.5 to 3.5 times as fast on devices with instructions for it."""
+    """Convolutions in bfloat16: half the time on processors with instructions for it (benchmarks/README.md)."""
 
     @contextmanager
     def transforms(self, device: torch.device) -> Generator[None]:

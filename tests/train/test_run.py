@@ -175,6 +175,7 @@ def test_a_phase_that_lies_ahead_may_change(shard: Path, tmp_path: Path) -> None
     ("change", "message"),
     [
         ({"data": {"shards": ["none-*.tar"]}}, "no shard matches"),
+        ({"data": {"shards": ["*.tar"], "validation_below": 0}}, "0 for validation"),
         ({"objective": [{"name": "vibes"}]}, "no objective 'vibes'"),
         ({"optimiser": {"main": {"parameters": ["g_a.*"]}}}, "no optimiser of the recipe takes"),
         ({"overrides": {"depth": 3}}, "no setting depth"),

@@ -76,7 +76,7 @@ class IntegerChain(nn.Module):
         """
         input_max, step = INPUT_MAX, step_in
         *inner, last = self.layers
-        for conv, trained, link in zip(inner, chain.layers, self.links, strict=False):
+        for conv, trained, link in zip(inner, chain.layers[:-1], self.links[:-1], strict=True):
             unit = conv.quantise(trained, step, input_max)
             samples = [F.relu(F.pixel_shuffle(trained(s), link.shuffle)) for s in samples]
             reach = torch.stack([s.amax((0, 2, 3)) for s in samples]).amax(0) * 1.2

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import constriction
@@ -221,7 +222,7 @@ class CodingTables:
 def _runs(models: Sequence[Model], stops: Int[np.ndarray, " m"]) -> list[Run]:
     """Runs that end at ``stops``, the first at 0; empty ones are left out."""
     bounds = [0, *stops.tolist()]
-    return [Run(model, a, b) for model, a, b in zip(models, bounds, bounds[1:], strict=False) if b > a]
+    return [Run(model, a, b) for model, (a, b) in zip(models, pairwise(bounds), strict=True) if b > a]
 
 
 def _split(flat: Counts, radius: Int[np.ndarray, " t"]) -> list[Counts]:

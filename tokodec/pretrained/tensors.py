@@ -12,7 +12,10 @@ from torch import Tensor
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Replace ``path``; ``meta`` goes into the header as JSON."""
+    """Replace ``path``; ``meta`` goes into the header as JSON.
+
+    The temporary name is always the same, unlike that of ``write_whole``: a run that is killed often leaves one, not many.
+    """
     data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {"tokodec": json.dumps(meta)})
     temporary = path.with_name(path.name + ".part")
     with temporary.open("wb") as file:

@@ -1,8 +1,8 @@
 """Numbers and pictures from the validation part of the shards."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tokodec.api import Codec
 from tokodec.data.shards import Sample
+from tokodec.errors import InputError
 from tokodec.media.pixels import to_uint8, to_unit
 from tokodec.metrics.psnr import psnr
 from tokodec.train.recipe import Recipe
@@ -23,20 +24,30 @@ class Validation:
     """Centre crops of the first validation pictures; calibration crops come from the training part."""
 
     def __init__(self, held: Sequence[Sample], train: Sequence[Sample], recipe: Recipe) -> None:
+        if not held or not train:
+            raise InputError(f"the shards hold {len(train)} pictures for training and {len(held)} for validation; each part needs some")
         self._held = held[: recipe.validation_pictures]
         self._train = train[:: max(1, len(train) // _CALIBRATION_PICTURES)][:_CALIBRATION_PICTURES]
         self._qualities = recipe.validation_qualities
 
+    @cached_property
+    def _crops(self) -> list[Tensor]:
+        return [_centre(s) for s in self._held]
+
+    @cached_property
+    def _calibration(self) -> list[Tensor]:
+        return [_centre(s) for s in self._train]
+
     def prepare(self, model: nn.Module) -> None:
         """Give a codec its exact tables, as its export will."""
         if isinstance(model, Codec):
-            model.freeze(_centre(s, model) for s in self._train)
+            model.freeze(_on(model, self._calibration))
 
     def finish(self, model: nn.Module) -> None:
         """All that weights need before they are shipped."""
         self.prepare(model)
         if isinstance(model, Codec):
-            model.polish(_centre(s, model) for s in self._train)
+            model.polish(_on(model, self._calibration))
 
     def measure(self, model: nn.Module) -> list[dict[str, float]]:
         """For each quality: the mean of every term of the model and of PSNR after rounding to 8 bits."""
@@ -45,8 +56,7 @@ class Validation:
     @torch.inference_mode()
     def _at(self, model: nn.Module, quality: float) -> dict[str, float]:
         rows: list[dict[str, float]] = []
-        for sample in self._held:
-            x = _centre(sample, model)
+        for x in _on(model, self._crops):
             output = model(x, quality=torch.tensor([quality], device=x.device))
             terms = {name: float(value) for name, value in output.terms.items()}
             rows.append({**terms, "psnr": psnr(to_uint8(output.pixels)[0], to_uint8(x)[0])})
@@ -56,7 +66,7 @@ class Validation:
     @torch.inference_mode()
     def grid(self, model: nn.Module, path: Path) -> None:
         """Originals on top, one row of reconstructions a quality below."""
-        xs = [_centre(s, model) for s in self._held[:6]]
+        xs = _on(model, [x for x in self._crops if x.shape == self._crops[0].shape][:6])  # pictures below _SIDE differ in size
         rows = [np.concatenate([to_uint8(x)[0] for x in xs], 1)]
         for quality in self._qualities:
             outputs = [model(x, quality=torch.tensor([quality], device=x.device)) for x in xs]
@@ -66,8 +76,12 @@ class Validation:
         temporary.replace(path)
 
 
-def _centre(sample: Sample, model: Any) -> Tensor:
+def _centre(sample: Sample) -> Tensor:
     picture = sample.read()
     top, left = ((n - _SIDE) // 2 for n in picture.shape[:2])
-    crop = picture[max(top, 0) :, max(left, 0) :][:_SIDE, :_SIDE]
-    return to_unit(np.ascontiguousarray(crop)).to(next(model.parameters()).device)
+    return to_unit(np.ascontiguousarray(picture[max(top, 0) :, max(left, 0) :][:_SIDE, :_SIDE]))
+
+
+def _on(model: nn.Module, pictures: Sequence[Tensor]) -> list[Tensor]:
+    device = next(model.parameters()).device
+    return [x.to(device) for x in pictures]
