@@ -1,10 +1,11 @@
 """How transforms compute. What decides bits or ids is exact under every profile and does not depend on this."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
+from torch import Tensor
 
 
 class Numerics(ABC):
@@ -13,6 +14,10 @@ class Numerics(ABC):
     @abstractmethod
     def transforms(self, device: torch.device) -> AbstractContextManager[None]:
         """A context in which transforms run."""
+
+    @abstractmethod
+    def settle(self, choice: Tensor, decide: Callable[[Tensor], Tensor]) -> Tensor:
+        """What was chosen from transforms' results; ``decide`` gives the choice that no circumstance changes."""
 
 
 class Stable(Numerics):
@@ -29,6 +34,9 @@ class Stable(Numerics):
         finally:
             matmul.allow_tf32 = tf32
 
+    def settle(self, choice: Tensor, decide: Callable[[Tensor], Tensor]) -> Tensor:
+        return decide(choice)
+
 
 class Fast(Numerics):
     """Convolutions in bfloat16: half the time on processors with instructions for it (benchmarks/README.md)."""
@@ -37,6 +45,9 @@ class Fast(Numerics):
     def transforms(self, device: torch.device) -> Generator[None]:
         with torch.autocast(device.type, dtype=torch.bfloat16):
             yield
+
+    def settle(self, choice: Tensor, decide: Callable[[Tensor], Tensor]) -> Tensor:
+        return choice
 
 
 PROFILES: Mapping[str, type[Numerics]] = {"stable": Stable, "fast": Fast}

@@ -36,58 +36,80 @@ class Batch:
         return Batch(pixels=self.pixels.to(device, non_blocking=True), quality=self.quality.to(device, non_blocking=True))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Where a training sample comes from: a square window of a picture, maybe reduced by two, maybe mirrored."""
+
+    picture: int
+    top: int
+    left: int
+    reduced: bool
+    mirrored: bool
+    quality: float
+
+
+class Cuts:
+    """An endless, seekable sequence of training samples as places in pictures: a pure function of (seed, position)."""
+
+    def __init__(self, samples: Sequence[Sample], *, seed: int) -> None:
+        self._sides = [s.size for s in samples]
+        self._seed = seed
+        self._large: dict[int, list[int]] = {}
+        self._order: tuple[tuple[int, int], np.ndarray] = ((-1, -1), np.empty(0, np.int64))
+
+    def cut(self, position: int, config: CropConfig) -> Cut:
+        """The sample at a position of the sequence."""
+        rng = np.random.default_rng((self._seed, position))
+        picture = self._which(position, config.size)
+        width, height = self._sides[picture]
+        quality = float(rng.random())
+        reduced = quality >= config.reduce_from and min(width, height) >= 2 * config.size
+        side = config.size * (2 if reduced else 1)
+        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+        return Cut(picture=picture, top=top, left=left, reduced=reduced, mirrored=bool(rng.random() < 0.5), quality=quality)
+
+    def _which(self, position: int, size: int) -> int:
+        """The picture at a position: every epoch goes once through all pictures that are large enough, in its own order."""
+        if size not in self._large:
+            self._large[size] = [i for i, sides in enumerate(self._sides) if min(sides) >= size]
+        large = self._large[size]
+        if not large:
+            raise InputError(f"no picture has a shorter side of {size}; choose smaller crops")
+        epoch, place = divmod(position, len(large))
+        if self._order[0] != (size, epoch):
+            self._order = ((size, epoch), np.random.default_rng((self._seed, 1 << 40, epoch)).permutation(len(large)))
+        return large[int(self._order[1][place])]
+
+
 class Crops:
-    """An endless, seekable sequence of training samples; pictures are decoded once and kept while memory allows."""
+    """Training samples cut by the processor; pictures are decoded once and kept while memory allows."""
 
     def __init__(self, samples: Sequence[Sample], *, seed: int, cache_bytes: int = 4 << 30) -> None:
         self._samples = samples
-        self._seed = seed
+        self._cuts = Cuts(samples, seed=seed)
         self._room = cache_bytes
-        self._kept: dict[str, UInt8[np.ndarray, "h w 3"]] = {}
-        self._large: dict[int, list[Sample]] = {}
-        self._order: tuple[tuple[int, int], np.ndarray] = ((-1, -1), np.empty(0, np.int64))
+        self._kept: dict[int, UInt8[np.ndarray, "h w 3"]] = {}
 
     def batch(self, start: int, count: int, config: CropConfig) -> Batch:
         """Samples ``start`` to ``start + count`` of the sequence."""
-        crops, quality = zip(*(self._sample(start + i, config) for i in range(count)), strict=True)
-        pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div_(255)
-        return Batch(pixels=pixels, quality=torch.tensor(quality, dtype=torch.float32))
+        cuts = [self._cuts.cut(start + i, config) for i in range(count)]
+        pixels = torch.from_numpy(np.stack([self._crop(cut, config.size) for cut in cuts])).permute(0, 3, 1, 2).float().div_(255)
+        return Batch(pixels=pixels, quality=torch.tensor([cut.quality for cut in cuts], dtype=torch.float32))
 
-    def _sample(self, position: int, config: CropConfig) -> tuple[UInt8[np.ndarray, "c c 3"], float]:
-        rng = np.random.default_rng((self._seed, position))
-        picture = self._picture(self._which(position, config.size))
-        quality = float(rng.random())
-        reduced = quality >= config.reduce_from and min(picture.shape[:2]) >= 2 * config.size
-        crop = _reduce(_crop(picture, 2 * config.size, rng)) if reduced else _crop(picture, config.size, rng)
-        return (crop[:, ::-1] if rng.random() < 0.5 else crop), quality
+    def _crop(self, cut: Cut, size: int) -> UInt8[np.ndarray, "c c 3"]:
+        side = size * (2 if cut.reduced else 1)
+        crop = self._picture(cut.picture)[cut.top : cut.top + side, cut.left : cut.left + side]
+        crop = _reduce(crop) if cut.reduced else crop
+        return crop[:, ::-1] if cut.mirrored else crop
 
-    def _which(self, position: int, size: int) -> Sample:
-        """The sample at a position: every epoch goes once through all pictures that are large enough, in its own order."""
-        if size not in self._large:
-            self._large[size] = [s for s in self._samples if min(s.size) >= size]
-        samples = self._large[size]
-        if not samples:
-            raise InputError(f"no picture has a shorter side of {size}; choose smaller crops")
-        epoch, place = divmod(position, len(samples))
-        if self._order[0] != (size, epoch):
-            self._order = ((size, epoch), np.random.default_rng((self._seed, 1 << 40, epoch)).permutation(len(samples)))
-        return samples[int(self._order[1][place])]
-
-    def _picture(self, sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
-        name = f"{sample.shard}/{sample.key}"
-        if name in self._kept:
-            return self._kept[name]
-        picture = sample.read()
+    def _picture(self, number: int) -> UInt8[np.ndarray, "h w 3"]:
+        if number in self._kept:
+            return self._kept[number]
+        picture = self._samples[number].read()
         if picture.nbytes <= self._room:
             self._room -= picture.nbytes
-            self._kept[name] = picture
+            self._kept[number] = picture
         return picture
-
-
-def _crop(picture: UInt8[np.ndarray, "h w 3"], size: int, rng: np.random.Generator) -> UInt8[np.ndarray, "c c 3"]:
-    top = int(rng.integers(picture.shape[0] - size + 1))
-    left = int(rng.integers(picture.shape[1] - size + 1))
-    return picture[top : top + size, left : left + size]
 
 
 def _reduce(crop: UInt8[np.ndarray, "c c 3"]) -> UInt8[np.ndarray, "d d 3"]:

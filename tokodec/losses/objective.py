@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tokodec.api import Output, Pixels
 from tokodec.losses.rate_distortion import RateDistortion
+from tokodec.losses.reconstruction import IdBits, Reconstruction
 
 
 class Objective(Protocol):
@@ -18,4 +19,4 @@ class Objective(Protocol):
         ...
 
 
-OBJECTIVES: Mapping[str, type[Any]] = {"rate_distortion": RateDistortion}
+OBJECTIVES: Mapping[str, type[Any]] = {"rate_distortion": RateDistortion, "reconstruction": Reconstruction, "id_bits": IdBits}

@@ -1,25 +1,65 @@
 """Residual blocks of convolutions, without normalisation or attention."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
+class Depthwise(nn.Conv2d):
+    """A depthwise convolution of an odd ``kernel`` that keeps the size.
+
+    Where no library has a fast kernel for it, it is computed as a sum of shifted pictures: in float64, and inside
+    ``torch.compile``, which makes one pass over memory of the whole sum.
+    """
+
+    def __init__(self, channels: int, kernel: int = 3) -> None:
+        super().__init__(channels, channels, kernel, padding=kernel // 2, groups=channels)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:  # type: ignore[override]
+        if x.dtype == torch.float64 or torch.compiler.is_compiling():
+            return self._shifted(x)
+        return super().forward(x)
+
+    def _shifted(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        side, (height, width) = self.kernel_size[0], x.shape[2:]
+        weight = self.weight.to(x.dtype)
+        padded = F.pad(x, (side // 2,) * 4)
+        assert self.bias is not None
+        total = self.bias.to(x.dtype)[:, None, None]
+        for i in range(side):
+            for j in range(side):
+                total = total + padded[:, :, i : i + height, j : j + width] * weight[:, :, i, j, None]
+        return total
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution. In float64, for which no library has a fast one, it is a matrix product."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__(channels, width, 1)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:  # type: ignore[override]
+        if x.dtype == torch.float64:
+            return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
+        return super().forward(x)
+
+
 class ConvBlock(nn.Module):
-    """``x + 1x1(depthwise3x3(act(1x1(x))))``, then ``x + 1x1(act(1x1(x)))`` at twice the width.
+    """``x + 1x1(depthwise(act(1x1(x))))``, then ``x + 1x1(act(1x1(x)))`` at twice the width.
 
     Both branches start at zero: a block that starts as the identity lets a stack train at a large learning rate from
     the first step. The depthwise form of Li et al., "Neural video compression with feature modulation", CVPR 2024; at equal
     training time it beat pairs of full 3x3 convolutions (see the card of hyperprior_vr).
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, kernel: int = 3) -> None:
         super().__init__()
-        self.mix_in = nn.Conv2d(channels, channels, 1)
-        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.mix_out = nn.Conv2d(channels, channels, 1)
-        self.widen = nn.Conv2d(channels, 2 * channels, 1)
-        self.narrow = nn.Conv2d(2 * channels, channels, 1)
+        self.mix_in = Pointwise(channels, channels)
+        self.depthwise = Depthwise(channels, kernel)
+        self.mix_out = Pointwise(channels, channels)
+        self.widen = Pointwise(channels, 2 * channels)
+        self.narrow = Pointwise(2 * channels, channels)
         for last in (self.mix_out, self.narrow):
             nn.init.zeros_(last.weight)
             assert last.bias is not None

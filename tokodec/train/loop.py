@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,19 @@ from torch import Tensor
 from tokodec.api import Autoencoder, Output
 from tokodec.data import shards
 from tokodec.data.crops import Batch, CropConfig, Crops
+from tokodec.data.resident import ResidentCrops
 from tokodec.entropy.rounding import ROUNDINGS, Rounded
 from tokodec.errors import InputError
 from tokodec.losses.objective import OBJECTIVES, Objective
 from tokodec.pretrained import store
 from tokodec.pretrained import tensors as disk
+from tokodec.quantizers.base import Quantizer
 from tokodec.train.optim import Average, groups
 from tokodec.train.recipe import ObjectiveRecipe, Recipe, fill
 from tokodec.train.schedule import moment, past
 from tokodec.train.validate import Validation
 from tokodec.train.world import World
-from tokodec.zoo import create
+from tokodec.zoo import MODELS, create, newest
 
 
 class Trainer:
@@ -38,25 +41,43 @@ class Trainer:
         self.world = World(device)
         out.mkdir(parents=True, exist_ok=True)
         train, validation = shards.split(_find_shards(recipe, base), recipe.data.validation_below)
-        self.crops = Crops(train, seed=recipe.seed, cache_bytes=int(recipe.data.cache_gib * 2**30))
-        self.validation = Validation(validation, train, recipe)
+        self.crops: Crops | ResidentCrops = (
+            Crops(train, seed=recipe.seed, cache_bytes=int(recipe.data.cache_gib * 2**30))
+            if device.type == "cpu"
+            else ResidentCrops(train, seed=recipe.seed, device=device)
+        )
+        self.variable_rate = MODELS[newest(recipe.model, MODELS)].variable_rate
+        self.validation = Validation(validation, train, recipe.validation_pictures, self._qualities())
         torch.manual_seed(recipe.seed)
         self.model = self._build()
         if recipe.warm_start:
             self.model.load_state_dict(store.read_weights(recipe.warm_start).tensors)
-        self.groups = groups(self.model, recipe.optimiser)
         average = self._build()
         average.load_state_dict(self.model.state_dict())
         self.average = Average(self.model, average, recipe.ema)
+        self._arm()
+        self.groups = groups(self.model, recipe.optimiser)
         self.objectives = [(o, _objective(o)) for o in recipe.objective]
         self.forward = torch.compile(self.model) if recipe.compile and device.type == "cuda" else self.model
-        self.step, self.seconds, self.skipped = 0, 0.0, 0
+        self.step, self.seconds, self.skipped = 0, 0.0, torch.zeros((), device=device)
         self._resume()
 
     def _build(self) -> Autoencoder[Any]:
         model = create(self.recipe.model, self.recipe.overrides).to(self.device).to(memory_format=torch.channels_last)
         assert isinstance(model, Autoencoder)
         return model
+
+    def _arm(self) -> None:
+        """What only training needs of a model: quantizers' machinery; and what it must not touch."""
+        for module in self.model.modules():
+            if isinstance(module, Quantizer):
+                module.arm()
+        for name, parameter in self.model.named_parameters():
+            if any(fnmatch(name, pattern) for pattern in self.recipe.frozen):
+                parameter.requires_grad_(False)
+
+    def _qualities(self) -> tuple[float | None, ...]:
+        return self.recipe.validation_qualities if self.variable_rate else (None,)
 
     # --- running
 
@@ -99,15 +120,15 @@ class Trainer:
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach() / total
         for group in self.groups.values():
             self.world.add_gradients(group.parameters.values())
-        stepped = [group.step(now.rate) for group in self.groups.values()]
-        self.skipped += stepped.count(False)
+        for group in self.groups.values():
+            self.skipped += group.step(now.rate)
         self.average.update(self.step)
         return {name: self.world.add(value) for name, value in sums.items()}
 
     def _one_piece(self, batch: Batch, total: int) -> dict[str, Tensor]:
         x = batch.pixels.contiguous(memory_format=torch.channels_last)
         with self._autocast():
-            output: Output = self.forward(x, quality=batch.quality)
+            output: Output = self.forward(x, quality=batch.quality if self.variable_rate else None)
         losses: dict[str, Tensor] = {}
         for recipe, objective in self.objectives:
             loss = recipe.weight * objective(x, batch.quality, output).mean()
@@ -146,6 +167,7 @@ class Trainer:
         self._measure()
 
     def _measure(self) -> None:
+        store.save(self.average.model, self.out / "latest.safetensors", name=self.recipe.model)
         self._log({"step": self.step, "seconds": round(self.seconds, 1), "validation": self.validation.measure(self.average.model)})
         self.validation.grid(self.average.model, self.out / "validation.png")
 
@@ -169,7 +191,7 @@ class Trainer:
         meta = {
             "step": self.step,
             "seconds": self.seconds,
-            "skipped": self.skipped,
+            "skipped": int(self.skipped),
             "past": past(self.recipe, self.step),
             "recipe": asdict(self.recipe),
         }
@@ -182,7 +204,8 @@ class Trainer:
             return
         tensors, meta = disk.read(path)
         _check_same(self.recipe, meta)
-        self.step, self.seconds, self.skipped = meta["step"], meta["seconds"], meta["skipped"]
+        self.step, self.seconds = meta["step"], meta["seconds"]
+        self.skipped.fill_(meta["skipped"])
         self.model.load_state_dict(_under("model/", tensors))
         self.average.model.load_state_dict(_under("average/", tensors))
         for name, group in self.groups.items():

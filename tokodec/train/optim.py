@@ -24,15 +24,18 @@ class Group:
             fused=True,
         )
 
-    def step(self, rate: float) -> bool:
-        """Clip, then step at ``rate`` times the learning rate. False, and no step, when the gradient is not finite."""
+    def step(self, rate: float) -> Tensor:
+        """Clip, then step at ``rate`` times the learning rate. 1 where the gradient was not finite and nothing was changed, else 0.
+
+        The optimiser itself looks at that number, on the device: the program never waits for it.
+        """
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.clip)
-        if not bool(torch.isfinite(norm)):
-            return False
+        skipped = (~torch.isfinite(norm)).float()
+        self.adam.found_inf = skipped  # type: ignore[attr-defined]  # where fused optimisers expect it, as from a GradScaler
         for group in self.adam.param_groups:
             group["lr"] = self.recipe.learning_rate * rate
         self.adam.step()
-        return True
+        return skipped
 
     def state(self) -> dict[str, Tensor]:
         """Moments and counters by parameter name."""
@@ -48,9 +51,14 @@ class Group:
 
 
 def groups(model: nn.Module, recipes: Mapping[str, OptimiserRecipe]) -> dict[str, Group]:
-    """One group an optimiser. Raises InputError when a parameter belongs to none or an optimiser has none."""
+    """One group an optimiser, of the parameters that want gradients.
+
+    Raises InputError when one belongs to no optimiser or an optimiser has none.
+    """
     members: dict[str, dict[str, nn.Parameter]] = {name: {} for name in recipes}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         owner = next((o for o, r in recipes.items() if any(fnmatch(name, pattern) for pattern in r.parameters)), None)
         if owner is None:
             raise InputError(
@@ -75,6 +83,4 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move towards the model's weights after ``step``, counted from 0."""
-        weight = 1 - min(self._decay, (step + 1) / (step + 10))
-        for average, current in zip(self._average, self._current, strict=True):
-            average.lerp_(current, weight)
+        torch._foreach_lerp_(self._average, self._current, 1 - min(self._decay, (step + 1) / (step + 10)))  # noqa: SLF001

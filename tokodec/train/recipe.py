@@ -73,6 +73,8 @@ class Recipe:
     objective: tuple[ObjectiveRecipe, ...]
     warm_start: str = ""
     """A weights file or a model's name whose weights the run starts from."""
+    frozen: tuple[str, ...] = ()
+    """Parameters whose names match one of these shell patterns keep their values."""
     seed: int = 0
     batch: int = 8
     micro_batch: int = 8

@@ -1,0 +1,60 @@
+"""Training samples: the same bytes whoever cuts them."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tokodec.data import shards
+from tokodec.data.crops import CropConfig, Crops
+from tokodec.data.resident import ResidentCrops
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> list[shards.Sample]:
+    rng = np.random.default_rng(0)
+    with tarfile.open(tmp_path / "shard.tar", "w") as tar:
+        for key, (width, height) in enumerate([(40, 50), (96, 70), (33, 32)]):
+            data = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(data, "PNG")
+            meta = json.dumps({"size": [width, height], "sha256": f"{key:064x}"}).encode()
+            for name, content in ((f"{key:06d}.png", data.getvalue()), (f"{key:06d}.json", meta)):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    return shards.index([tmp_path / "shard.tar"])
+
+
+@pytest.mark.parametrize("config", [CropConfig(size=32), CropConfig(size=32, reduce_from=0.3)])
+def test_a_device_cuts_what_the_processor_cuts(samples: list[shards.Sample], config: CropConfig) -> None:
+    own = Crops(samples, seed=3).batch(5, 24, config)
+    resident = ResidentCrops(samples, seed=3, device=torch.device("cpu")).batch(5, 24, config)
+    assert torch.equal(own.pixels, resident.pixels)
+    assert torch.equal(own.quality, resident.quality)
+
+
+def test_a_sample_is_a_function_of_its_position(samples: list[shards.Sample]) -> None:
+    config = CropConfig(size=32, reduce_from=0.5)
+    whole = Crops(samples, seed=3).batch(0, 12, config).pixels
+    parts = Crops(samples, seed=3)
+    assert torch.equal(torch.cat([parts.batch(8, 4, config).pixels, parts.batch(0, 8, config).pixels]), whole.roll(4, 0))
+    assert not torch.equal(Crops(samples, seed=4).batch(0, 12, config).pixels, whole)
+
+
+def test_reduced_samples_are_means_of_four(samples: list[shards.Sample]) -> None:
+    config = CropConfig(size=32, reduce_from=0.0)
+    picture = samples[1].read().astype(np.int64)
+    pixels = Crops([samples[1]], seed=0).batch(0, 6, config).pixels.mul(255).round().long()
+    halves = {
+        ((w.reshape(32, 2, 32, 2, 3).sum((1, 3)) + 2) // 4)[:, ::step].tobytes()
+        for top in range(7)
+        for left in range(33)
+        for w in [picture[top : top + 64, left : left + 64]]
+        for step in (1, -1)
+    }
+    assert all(p.permute(1, 2, 0).contiguous().numpy().tobytes() in halves for p in pixels)

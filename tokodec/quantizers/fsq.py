@@ -1,0 +1,71 @@
+"""Finite scalar quantization: every coordinate is bounded and rounded to one of a few levels; the id is their mixed-radix number.
+
+Nothing is searched and nothing can collapse: the codebook is the grid itself.
+Source: Mentzer et al., "Finite scalar quantization: VQ-VAE made simple", ICLR 2024; the training form is lucidrains'
+vector-quantize-pytorch.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import vector_quantize_pytorch as vqp
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tokodec.errors import InputError
+from tokodec.quantizers.base import Choice, Quantized, Quantizer
+
+_EPSILON = 1e-3
+
+
+class FiniteScalarQuantizer(Quantizer):
+    """``levels`` of each coordinate, at least 3. An id is ``sum(digit * prod(levels before))``, the first digit lowest."""
+
+    _half: Tensor
+    _offset: Tensor
+    _shift: Tensor
+    _radix: Tensor
+
+    def __init__(self, levels: Sequence[int]) -> None:
+        super().__init__()
+        if not levels or min(levels) < 3:
+            raise InputError(f"levels = {tuple(levels)}: every coordinate needs at least 3")
+        self.levels = tuple(levels)
+        self.dim, self.size = len(self.levels), math.prod(self.levels)
+        self._train = vqp.FSQ(list(self.levels), return_indices=False)
+        counts = torch.tensor(self.levels, dtype=torch.float64)
+        half = (counts - 1) * (1 + _EPSILON) / 2
+        offset = torch.where(counts % 2 == 0, 0.5, 0.0).double()
+        for name, value in {"_half": half, "_offset": offset, "_shift": torch.atanh(offset / half)}.items():
+            self.register_buffer(name, value, persistent=False)
+        radix = torch.tensor([math.prod(self.levels[:i]) for i in range(self.dim)])
+        self.register_buffer("_radix", radix, persistent=False)
+
+    def forward(self, z: Float[Tensor, "b n d"]) -> Quantized:
+        with torch.autocast(z.device.type, enabled=False):
+            codes = self._train(z.float())
+        digits = (codes * self._width + self._width).round().long()
+        return Quantized(z=codes, ids=(digits * self._radix).sum(-1))
+
+    def ids(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n"]:
+        return ((self._bounded(z).round() + self._width).long() * self._radix).sum(-1)
+
+    def choose(self, z: Float[Tensor, "b n d"]) -> Choice:
+        bounded = self._bounded(z)
+        # The slope of the bound is at most half: no coordinate of the bounded vector moves faster than half times that of z.
+        margin = (0.5 - (bounded - bounded.round()).abs()) / self._half.to(z.dtype)
+        return Choice(ids=self.ids(z), margin=margin.amin(-1))
+
+    def lookup(self, ids: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
+        levels = torch.tensor(self.levels, device=ids.device)
+        digits = ids[..., None] // self._radix % levels
+        return ((digits - self._width) / self._width).float()
+
+    @property
+    def _width(self) -> Int[Tensor, " d"]:
+        return torch.tensor([n // 2 for n in self.levels], device=self._radix.device)
+
+    def _bounded(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        half, offset, shift = (t.to(z.dtype) for t in (self._half, self._offset, self._shift))
+        return torch.tanh(z + shift) * half - offset
