@@ -205,7 +205,22 @@ class Autoencoder(nn.Module, ABC, Generic[CodeT]):
 
 
 class DiscreteTokenizer(Autoencoder[Tokens]):
-    """Pictures to ids."""
+    """Pictures to ids.
+
+    ``fingerprint`` covers what decides ids, so that one set of ids can have several decoders.
+    """
+
+    @staticmethod
+    def decides_ids(key: str) -> bool:
+        """Whether the tensor or the setting of that name has to do with ids."""
+        return not key.startswith(("decoder", "prior."))
+
+    @abstractmethod
+    def blank(self, size: tuple[int, ...]) -> Tokens:
+        """Tokens of one picture of ``size`` without values: ids on the ``meta`` device, which cost no memory."""
+
+    def finish(self, pictures: Iterable[Pixels]) -> None:
+        """Once, after training and before weights are shipped. ``pictures``: batches of typical ones."""
 
 
 class ContinuousTokenizer(Autoencoder[Latents]):

@@ -17,8 +17,9 @@ from functools import lru_cache
 import torch
 from PIL import Image
 
-from tokodec.api import Codec, Symbols
+from tokodec.api import Codec, DiscreteTokenizer, Symbols
 from tokodec.catalogue import model_info, resolve, zoo
+from tokodec.codecs.token import TokenCodec
 from tokodec.entropy.container import DEFAULT_MAX_PIXELS, MAX_SIDE, Header, Kind, Segment, TkdFile, pack, unpack
 from tokodec.errors import CorruptFile, FingerprintMismatch, InputError, OutOfMemory
 from tokodec.media.alpha import decode_plane, encode_plane
@@ -32,6 +33,8 @@ from tokodec.rate import Coded, Encode, Quality, Rate, TargetBpp
 
 DEFAULT_MODEL = "hyperprior_vr"
 DEFAULT_QUALITY = 0.5
+FILE_KINDS = ("codec", "discrete")
+"""Kinds of models that make .tkd files."""
 
 _BYTES_PER_PIXEL = 100
 """Memory that coding takes for each pixel: measured 80 in both directions at 12 to 48 megapixels, and some for the picture file."""
@@ -58,9 +61,9 @@ class Machine:
     max_memory: int = field(default_factory=physical_memory)
 
     def codec(self, name: str) -> Codec:
-        """The codec of that name. Names of the zoo are loaded once a process.
+        """The codec of that name; of a discrete tokenizer, the one that writes its ids. Names of the zoo are loaded once a process.
 
-        Raises ModelNotFound, WeightsMismatch, and InputError for a model that is no codec and for an unknown device.
+        Raises ModelNotFound, WeightsMismatch, and InputError for a model that makes no files and for an unknown device.
         """
         if ":" in name or "/" in name:
             return _load(name, device_of(self.device), self.numerics)
@@ -90,7 +93,7 @@ class Named(Choice):
 
     def codec(self, header: Header, machine: Machine) -> Codec:
         info = zoo().get(header.model)
-        if info is None or info.kind != "codec":
+        if info is None or info.kind not in FILE_KINDS:
             raise CorruptFile(
                 f"the file names {header.model}, which is no codec of this version: the file is damaged, or tokodec is too old"
             )
@@ -245,8 +248,10 @@ def _kept(name: str, device: torch.device, numerics: str) -> Codec:
 
 def _load(name: str, device: torch.device, numerics: str) -> Codec:
     model = store.load(name, device=device, numerics=numerics)
+    if isinstance(model, DiscreteTokenizer):
+        return TokenCodec(model)
     if not isinstance(model, Codec):
-        raise InputError(f"{name} is not a codec: it makes no .tkd files")
+        raise InputError(f"{name} is neither a codec nor a discrete tokenizer: it makes no .tkd files")
     return model
 
 

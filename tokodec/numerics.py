@@ -16,8 +16,8 @@ class Numerics(ABC):
         """A context in which transforms run."""
 
     @abstractmethod
-    def settle(self, choice: Tensor, decide: Callable[[Tensor], Tensor]) -> Tensor:
-        """What was chosen from transforms' results; ``decide`` gives the choice that no circumstance changes."""
+    def choice(self, quick: Callable[[], Tensor], settled: Callable[[], Tensor]) -> Tensor:
+        """What is chosen from transforms' results: ``quick``, or ``settled``, which no circumstance changes."""
 
 
 class Stable(Numerics):
@@ -34,8 +34,8 @@ class Stable(Numerics):
         finally:
             matmul.allow_tf32 = tf32
 
-    def settle(self, choice: Tensor, decide: Callable[[Tensor], Tensor]) -> Tensor:
-        return decide(choice)
+    def choice(self, quick: Callable[[], Tensor], settled: Callable[[], Tensor]) -> Tensor:
+        return settled()
 
 
 class Fast(Numerics):
@@ -46,8 +46,8 @@ class Fast(Numerics):
         with torch.autocast(device.type, dtype=torch.bfloat16):
             yield
 
-    def settle(self, choice: Tensor, decide: Callable[[Tensor], Tensor]) -> Tensor:
-        return choice
+    def choice(self, quick: Callable[[], Tensor], settled: Callable[[], Tensor]) -> Tensor:
+        return quick()
 
 
 PROFILES: Mapping[str, type[Numerics]] = {"stable": Stable, "fast": Fast}

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from tokodec import catalogue
 from tokodec.api import Codec
-from tokodec.files import Machine
+from tokodec.files import FILE_KINDS, Machine
 from tokodec.numerics import PROFILES
 
 
 def probe() -> dict[str, str]:
-    """``exact`` or what differs, for each codec whose weights are in the package."""
-    names = [name for name, info in catalogue.zoo().items() if info.kind == "codec" and info.bytes]
+    """``exact`` or what differs, for each model that makes files and whose weights are in the package."""
+    names = [name for name, info in catalogue.zoo().items() if info.kind in FILE_KINDS and info.bytes]
     with torch.inference_mode():
         return {name: _differences(name) or "exact" for name in names}
 

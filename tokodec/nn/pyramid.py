@@ -1,8 +1,8 @@
 """Convolutional encoder and decoder that work at 1/4 resolution and below.
 
-    x (b,3,h,w) ─ unshuffle 4, 1x1 ─ blocks at 1/4 ─ unshuffle 2, 1x1 ─ blocks at 1/8 ─ ... ─ 1x1 ─ z (b,d,h/s,w/s)
+    x (b,3,h,w) ─ 4x4 stride 4 ─ blocks at 1/4 ─ 2x2 stride 2 ─ blocks at 1/8 ─ ... ─ 1x1 ─ z (b,d,h/s,w/s)
 
-and its mirror. Resolution changes by pixel shuffles and 1x1 convolutions; everything else is :class:`ConvBlock`.
+and its mirror, which goes up by 1x1 convolutions and pixel shuffles. Everything else is :class:`ConvBlock`.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokodec.nn.resnet import ConvBlock, Pointwise
+from tokodec.nn.resnet import ConvBlock, Pointwise, Shrink
 
 PATCH = 4
 
@@ -39,9 +39,9 @@ class PyramidEncoder(nn.Module):
         super().__init__()
         self.stride = PATCH * 2 ** (len(levels) - 1)
         self.reach = sum(level.blocks * (level.kernel // 2) * PATCH * 2**i for i, level in enumerate(levels))
-        layers: list[nn.Module] = [nn.PixelUnshuffle(PATCH), Pointwise(3 * PATCH**2, levels[0].width), *_blocks(levels[0])]
+        layers: list[nn.Module] = [Shrink(3, levels[0].width, PATCH), *_blocks(levels[0])]
         for above, level in zip(levels, levels[1:], strict=False):
-            layers += [nn.PixelUnshuffle(2), Pointwise(4 * above.width, level.width), *_blocks(level)]
+            layers += [Shrink(above.width, level.width, 2), *_blocks(level)]
         self.layers = nn.Sequential(*layers, Pointwise(levels[-1].width, channels))
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d gh gw"]:

@@ -17,7 +17,7 @@ class Depthwise(nn.Conv2d):
         super().__init__(channels, channels, kernel, padding=kernel // 2, groups=channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:  # type: ignore[override]
-        if x.dtype == torch.float64 or torch.compiler.is_compiling():
+        if x.dtype == torch.float64:
             return self._shifted(x)
         return super().forward(x)
 
@@ -42,6 +42,23 @@ class Pointwise(nn.Conv2d):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:  # type: ignore[override]
         if x.dtype == torch.float64:
             return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
+        return super().forward(x)
+
+
+class Shrink(nn.Conv2d):
+    """A convolution of blocks of ``factor`` x ``factor`` that do not overlap: fewer, wider places.
+
+    What pixel unshuffle and a 1x1 convolution compute, without the copy.
+    """
+
+    def __init__(self, channels: int, width: int, factor: int) -> None:
+        super().__init__(channels, width, factor, stride=factor)
+        self.factor = factor
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:  # type: ignore[override]
+        if x.dtype == torch.float64:
+            blocks = F.pixel_unshuffle(x, self.factor).movedim(1, -1)
+            return F.linear(blocks, self.weight.flatten(1), self.bias).movedim(-1, 1)
         return super().forward(x)
 
 

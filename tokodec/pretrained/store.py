@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import Tensor, nn
 
-from tokodec.api import Autoencoder
+from tokodec.api import Autoencoder, DiscreteTokenizer
 from tokodec.catalogue import folder, ledger
 from tokodec.errors import InputError, ModelNotFound, WeightsMismatch
 from tokodec.numerics import PROFILES
@@ -118,14 +118,23 @@ def _metadata(data: bytes) -> Mapping[str, str]:
 
 
 def _fingerprint(model: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
-    """A hash of what decides the symbols and pictures: family, configuration, and every tensor as stored."""
-    family = MODELS[newest(model, MODELS)].family
-    digest = hashlib.sha256(json.dumps([family, dict(config)], sort_keys=True).encode())
-    for key in sorted(tensors):
+    """A hash of what decides the symbols and pictures: family, configuration, and every tensor as stored.
+
+    Of a discrete tokenizer, what decides its ids: files and tokens stay readable when it is given a better decoder.
+    """
+    entry = MODELS[newest(model, MODELS)]
+    decides = entry.build.decides_ids if issubclass(entry.build, DiscreteTokenizer) else _everything
+    settings = {key: value for key, value in config.items() if decides(key)}
+    digest = hashlib.sha256(json.dumps([entry.family, settings], sort_keys=True).encode())
+    for key in sorted(filter(decides, tensors)):
         t = tensors[key].contiguous()
         digest.update(f"{key} {t.dtype} {tuple(t.shape)}".encode())
         digest.update(t.flatten().view(torch.uint8).numpy().tobytes())
     return digest.digest()[:FINGERPRINT_BYTES]
+
+
+def _everything(key: str) -> bool:
+    return True
 
 
 def _parameters(model: nn.Module) -> set[str]:

@@ -19,7 +19,10 @@ class Quantized:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Ids, and by how much every coordinate of a vector may at least change before its id does."""
+    """Ids, and by how much every coordinate of a vector may at least change before its id does.
+
+    Coordinates are those that the quantizer compares: of unit vectors where only the direction counts.
+    """
 
     ids: Int[Tensor, "b n"]
     margin: Float[Tensor, "b n"]
@@ -37,6 +40,9 @@ class Quantizer(nn.Module, ABC):
 
     def arm(self) -> None:  # noqa: B027  most quantizers need nothing
         """Before training: add what only training needs."""
+
+    def sort(self, groups: int) -> None:  # noqa: B027  ids of most quantizers have an order of their own
+        """After training: put codes into an order in which neighbours are alike, in ``groups`` cells."""
 
     @abstractmethod
     def forward(self, z: Float[Tensor, "b n d"]) -> Quantized:

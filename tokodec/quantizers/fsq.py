@@ -25,6 +25,7 @@ class FiniteScalarQuantizer(Quantizer):
     _half: Tensor
     _offset: Tensor
     _shift: Tensor
+    _count: Tensor
     _radix: Tensor
 
     def __init__(self, levels: Sequence[int]) -> None:
@@ -37,19 +38,25 @@ class FiniteScalarQuantizer(Quantizer):
         counts = torch.tensor(self.levels, dtype=torch.float64)
         half = (counts - 1) * (1 + _EPSILON) / 2
         offset = torch.where(counts % 2 == 0, 0.5, 0.0).double()
-        for name, value in {"_half": half, "_offset": offset, "_shift": torch.atanh(offset / half)}.items():
+        constants = {
+            "_half": half,
+            "_offset": offset,
+            "_shift": torch.atanh(offset / half),
+            "_count": torch.tensor(self.levels),
+            "_radix": torch.tensor([math.prod(self.levels[:i]) for i in range(self.dim)]),
+        }
+        for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
-        radix = torch.tensor([math.prod(self.levels[:i]) for i in range(self.dim)])
-        self.register_buffer("_radix", radix, persistent=False)
 
     def forward(self, z: Float[Tensor, "b n d"]) -> Quantized:
         with torch.autocast(z.device.type, enabled=False):
-            codes = self._train(z.float())
-        digits = (codes * self._width + self._width).round().long()
+            codes, _ = self._train(z.float())
+            width = self._count // 2
+            digits = (codes * width + width).round().long()
         return Quantized(z=codes, ids=(digits * self._radix).sum(-1))
 
     def ids(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n"]:
-        return ((self._bounded(z).round() + self._width).long() * self._radix).sum(-1)
+        return ((self._bounded(z).round() + self._count // 2).long() * self._radix).sum(-1)
 
     def choose(self, z: Float[Tensor, "b n d"]) -> Choice:
         bounded = self._bounded(z)
@@ -58,13 +65,8 @@ class FiniteScalarQuantizer(Quantizer):
         return Choice(ids=self.ids(z), margin=margin.amin(-1))
 
     def lookup(self, ids: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
-        levels = torch.tensor(self.levels, device=ids.device)
-        digits = ids[..., None] // self._radix % levels
-        return ((digits - self._width) / self._width).float()
-
-    @property
-    def _width(self) -> Int[Tensor, " d"]:
-        return torch.tensor([n // 2 for n in self.levels], device=self._radix.device)
+        width = self._count // 2
+        return ((ids[..., None] // self._radix % self._count - width) / width).float()
 
     def _bounded(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         half, offset, shift = (t.to(z.dtype) for t in (self._half, self._offset, self._shift))

@@ -1,13 +1,16 @@
 """The nearest code of each vector, without a matrix of all distances.
 
-Half the squared distance less what is equal for all codes is ``|e|^2 / 2 - z e``: one multiplication with a bias. It is
-taken for a few vectors at a time, so that their rows stay in the processor's cache; what costs is not the arithmetic but
-writing and reading a matrix of vectors by codes.
+Half the squared distance less what is equal for all codes is ``|e|^2 / 2 - z e``: one multiplication with a bias. It is taken
+for a few vectors at a time, so that their rows stay in the processor's cache: what costs is not the arithmetic but writing
+and reading a matrix of vectors by codes. The best of a row is looked for in two steps, the best of each of about sqrt(k)
+groups and then the group of the best, because a maximum is several times as fast as a maximum with its place.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -19,25 +22,40 @@ _DEVICE_BYTES = 128 << 20
 
 def nearest(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Int[Tensor, " n"]:
     """The index of the code with the least Euclidean distance; of equally near ones the lowest. At the precision of ``z``."""
-    return torch.cat([scores.argmax(1) for scores in _scores(z, codes)]) if len(z) else z.new_empty(0, dtype=torch.int64)
+    ids = [z.new_empty(0, dtype=torch.int64)]
+    for scores in _scores(z, codes):
+        group = scores.amax(2).argmax(1)
+        ids.append(group * scores.shape[2] + _rows(scores, group).argmax(1))
+    return torch.cat(ids)
 
 
 def nearest_two(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> tuple[Int[Tensor, " n"], Float[Tensor, "n 2"]]:
-    """The nearest code as :func:`nearest` gives it, and the distances of the nearest and of the second nearest."""
+    """The nearest code as :func:`nearest` gives it, and the distances of the nearest and of the second nearest (of at least two)."""
     ids, best = [z.new_empty(0, dtype=torch.int64)], [z.new_empty(0, 2)]
     for scores in _scores(z, codes):
-        first = scores.max(1, keepdim=True)
-        scores.scatter_(1, first.indices, -torch.inf)
-        ids.append(first.indices[:, 0])
-        best.append(torch.cat([first.values, scores.amax(1, keepdim=True)], 1))
+        groups = scores.amax(2)
+        first = groups.max(1, keepdim=True)
+        inside = _rows(scores, first.indices[:, 0])
+        place = inside.argmax(1, keepdim=True)
+        others = torch.cat([groups.scatter(1, first.indices, -torch.inf), inside.scatter(1, place, -torch.inf)], 1)
+        ids.append((first.indices * scores.shape[2] + place)[:, 0])
+        best.append(torch.cat([first.values, others.amax(1, keepdim=True)], 1))
     square = z.square().sum(1, keepdim=True) - 2 * torch.cat(best)
     return torch.cat(ids), square.clamp(min=0).sqrt()
 
 
-def _scores(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Iterator[Float[Tensor, "m k"]]:
-    """``z e - |e|^2 / 2``: the higher, the nearer."""
+def _rows(scores: Float[Tensor, "m groups size"], group: Int[Tensor, " m"]) -> Float[Tensor, "m size"]:
+    return scores[torch.arange(len(scores), device=scores.device), group]
+
+
+def _scores(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Iterator[Float[Tensor, "m groups size"]]:
+    """``z e - |e|^2 / 2``: the higher, the nearer. Filled up to whole groups with what is never the best."""
     codes = codes.to(z.dtype)
-    bias, transposed = -codes.square().sum(1) / 2, codes.t().contiguous()
+    groups = math.isqrt(len(codes))
+    size = -(-len(codes) // groups)
+    missing = groups * size - len(codes)
+    bias = F.pad(-codes.square().sum(1) / 2, (0, missing), value=-torch.inf)
+    transposed = F.pad(codes, (0, 0, 0, missing)).t().contiguous()
     rows = _CACHED_ROWS if z.device.type == "cpu" else max(_DEVICE_BYTES // (z.element_size() * len(codes)), 1)
     for part in z.split(rows):
-        yield torch.addmm(bias, part, transposed)
+        yield torch.addmm(bias, part, transposed).view(-1, groups, size)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tokodec.quantizers.base import Choice, Quantized, Quantizer
 from tokodec.quantizers.nearest import nearest, nearest_two
+from tokodec.quantizers.order import cluster_order
 
 
 _SEEN = 8192
@@ -47,7 +48,10 @@ class VectorQuantizer(Quantizer):
                 threshold_ema_dead_code=_DEAD * _SEEN / self.size,
             ).to(self.codebook.device)
 
-    @torch.compiler.disable
+    def sort(self, groups: int) -> None:
+        codes = self._codes(torch.float32)
+        self.codebook.copy_(codes[cluster_order(codes, groups)])
+
     def forward(self, z: Float[Tensor, "b n d"]) -> Quantized:
         """Terms: ``commitment``, the mean squared distance of unit vectors from their codes, per coordinate."""
         unit = F.normalize(z.float(), dim=-1)
@@ -75,11 +79,10 @@ class VectorQuantizer(Quantizer):
         return nearest(F.normalize(z, dim=-1).flatten(0, 1), self._codes(z.dtype)).view(z.shape[:2])
 
     def choose(self, z: Float[Tensor, "b n d"]) -> Choice:
-        length = z.norm(dim=-1)
         ids, distances = nearest_two(F.normalize(z, dim=-1).flatten(0, 1), self._codes(z.dtype))
-        # A step of every coordinate by m moves z by m sqrt(d), the unit vector by that over |z|, and each distance by no more.
-        margin = (distances[:, 1] - distances[:, 0]).view(z.shape[:2]) / 2 * length / self.dim**0.5
-        return Choice(ids=ids.view(z.shape[:2]), margin=margin)
+        # A step of every coordinate by m moves the unit vector by m sqrt(d), and each distance by no more.
+        margin = (distances[:, 1] - distances[:, 0]) / 2 / self.dim**0.5
+        return Choice(ids=ids.view(z.shape[:2]), margin=margin.view(z.shape[:2]))
 
     def lookup(self, ids: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
         return self._codes(torch.float32)[ids]

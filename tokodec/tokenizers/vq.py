@@ -13,6 +13,7 @@ model beats diffusion: Llama for scalable image generation", 2024 (normalised lo
 Mentzer et al., "Finite scalar quantization", ICLR 2024. Blocks: :mod:`tokodec.nn.pyramid`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -21,24 +22,28 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.api import DiscreteTokenizer, Output, Pixels, Stream, Tokens
+from tokodec.entropy.idprior import IdPrior
 from tokodec.entry import Entry, Weights
 from tokodec.errors import InputError
 from tokodec.nn.pyramid import Level, PyramidDecoder, PyramidEncoder
-from tokodec.quantizers.base import Quantizer
+from tokodec.quantizers.base import Choice, Quantizer
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
 from tokodec.quantizers.vq import VectorQuantizer
 
-TOLERANCE = 1e-4
-"""In units of z. The largest difference seen between any two ways to compute z is a tenth of it (see the card)."""
+TOLERANCE = 1e-5
+"""In coordinates as the quantizer compares them. The largest error of float32 that was seen is a fifth of it (see the card)."""
+
+_WINDOWS = 16
+"""So many are encoded together in float64."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvTokenizerConfig:
     """Features, blocks and kernels from the finest level (1/4) to the coarsest; their number sets the stride."""
 
-    widths: tuple[int, ...] = (96, 192, 256)
-    encoder_blocks: tuple[int, ...] = (2, 3, 2)
-    decoder_blocks: tuple[int, ...] = (3, 3, 2)
+    widths: tuple[int, ...] = (64, 192, 280)
+    encoder_blocks: tuple[int, ...] = (1, 3, 2)
+    decoder_blocks: tuple[int, ...] = (1, 3, 2)
     kernels: tuple[int, ...] = (3, 3, 5)
 
 
@@ -57,6 +62,20 @@ class FSQConfig(ConvTokenizerConfig):
     levels: tuple[int, ...] = (8, 8, 8, 6, 5)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The cells around one in doubt: ``item`` of the batch, ``place`` in its sequence; (row, column) is where the cell is in it."""
+
+    item: int
+    place: int
+    top: int
+    left: int
+    bottom: int
+    right: int
+    row: int
+    column: int
+
+
 class ConvTokenizer(DiscreteTokenizer):
     """See the module's docstring. Any size: pictures are padded by replication, and cropped when decoded."""
 
@@ -66,21 +85,56 @@ class ConvTokenizer(DiscreteTokenizer):
         self.encoder = PyramidEncoder(_levels(config, config.encoder_blocks), quantizer.dim)
         self.quantizer = quantizer
         self.decoder = PyramidDecoder(_levels(config, config.decoder_blocks), quantizer.dim)
+        self.prior = IdPrior(size=quantizer.size, dim=quantizer.dim)
         self.stride = self.encoder.stride
 
     # --- training
 
     def forward(self, x: Pixels, *, quality: Float[Tensor, " b"] | None = None) -> Output:
-        """Terms of each item: ``mse`` (RGB in [0, 1]) and what the quantizer adds. In eval mode, what the tokenizer does."""
+        """Terms of each item: ``mse`` (RGB in [0, 1]), what the quantizer adds, and ``id_bits``, what the prior spends on an id.
+
+        In training mode only what has parameters to train is computed. In eval mode, what the tokenizer does.
+        """
         _refuse(quality)
         if not self.training:
-            tokens = self.encode(x)
-            bpp = (tokens.bits / (x.shape[2] * x.shape[3])).float().to(x.device)
-            return _output(x, self.decode(tokens), {"bpp": bpp}, tokens.ids)
+            return self._measured(x)
+        output = self._reconstructed(x) if _trains(self.encoder) or _trains(self.decoder) else self._tokenized(x)
+        if _trains(self.prior):
+            output.terms["id_bits"] = self.prior(output.aux["ids"], self._codes())
+        return output
+
+    def _reconstructed(self, x: Pixels) -> Output:
         z = self.encoder(_pad(x, self.stride) - 0.5)
         quantized = self.quantizer(_sequence(z))
         pixels = self.decoder(_lattice(quantized.z, z.shape[2:])).float() + 0.5
-        return _output(x, pixels[..., : x.shape[2], : x.shape[3]], dict(quantized.terms), quantized.ids)
+        ids = quantized.ids.view(z.shape[0], *z.shape[2:])
+        return _output(x, pixels[..., : x.shape[2], : x.shape[3]], dict(quantized.terms), ids)
+
+    @torch.no_grad()
+    def _tokenized(self, x: Pixels) -> Output:
+        z = self.encoder(_pad(x, self.stride) - 0.5)
+        ids = self.quantizer.ids(_sequence(z.float())).view(z.shape[0], *z.shape[2:])
+        return Output(pixels=None, terms={}, aux={"ids": ids})
+
+    def _measured(self, x: Pixels) -> Output:
+        tokens = self.encode(x)
+        bpp = (tokens.bits / (x.shape[2] * x.shape[3])).float().to(x.device)
+        return _output(x, self.decode(tokens), {"bpp": bpp}, tokens.ids)
+
+    def finish(self, pictures: Iterable[Pixels]) -> None:
+        """Freeze a trained prior; without one, put the codes into an order that one can use."""
+        if self.prior.net is None:
+            self.quantizer.sort(self.prior.coarse)
+            return
+        with torch.inference_mode():
+            self.prior.freeze([self.encode(x).ids for x in pictures], self._codes())
+
+    def _codes(self) -> Float[Tensor, "k d"]:
+        return self.quantizer.lookup(torch.arange(self.quantizer.size, device=self.device)[None])[0]
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
 
     # --- the tokenizer
 
@@ -90,10 +144,16 @@ class ConvTokenizer(DiscreteTokenizer):
         padded = _pad(x, self.stride) - 0.5
         with self.numerics.transforms(x.device):
             z = self.encoder(padded)
-        choice = self.quantizer.choose(_sequence(z.float()))
-        ids = self.numerics.settle(choice.ids, lambda ids: self._settled(padded, ids, choice.margin < TOLERANCE))
+        vectors = _sequence(z.float())
+        ids = self.numerics.choice(lambda: self.quantizer.ids(vectors), lambda: self._settled(padded, self.quantizer.choose(vectors)))
         stream = Stream(ids=ids.view(z.shape[0], *z.shape[2:]), axes=("h", "w"), vocab=(self.quantizer.size,))
         return Tokens(streams={"ids": stream}, size=(x.shape[2], x.shape[3]))
+
+    def blank(self, size: tuple[int, ...]) -> Tokens:
+        """Tokens of one picture of ``size`` (h, w) without values, on the ``meta`` device."""
+        grid = tuple(-(-n // self.stride) for n in size)
+        ids = torch.empty(1, *grid, dtype=torch.int64, device="meta")
+        return Tokens(streams={"ids": Stream(ids=ids, axes=("h", "w"), vocab=(self.quantizer.size,))}, size=size)
 
     def decode(self, code: Tokens) -> Pixels:
         """Pictures in [0, 1] of the size that was encoded. Raises InputError for ids that the codebook does not have."""
@@ -112,21 +172,34 @@ class ConvTokenizer(DiscreteTokenizer):
             raise InputError(f"ids are 0 to {self.quantizer.size - 1}; these reach from {int(ids.min())} to {int(ids.max())}")
         return ids
 
-    def _settled(self, padded: Float[Tensor, "b 3 h w"], ids: Int[Tensor, "b n"], doubtful: Tensor) -> Int[Tensor, "b n"]:
-        """``ids`` with those at ``doubtful`` places decided in float64."""
-        ids, columns = ids.clone(), padded.shape[3] // self.stride
-        weights = {name: p.double() for name, p in self.encoder.named_parameters()} if bool(doubtful.any()) else {}
-        for item, place in doubtful.nonzero().tolist():
-            ids[item, place] = self._decided(padded[item : item + 1], divmod(place, columns), weights)
+    def _settled(self, padded: Float[Tensor, "b 3 h w"], choice: Choice) -> Int[Tensor, "b n"]:
+        """Ids, those in doubt decided in float64, windows of one shape together."""
+        columns = padded.shape[3] // self.stride
+        windows: dict[tuple[int, ...], list[Window]] = {}
+        for item, place in (choice.margin < TOLERANCE).nonzero().tolist():
+            window = self._window(item, place, columns, padded.shape[2:])
+            windows.setdefault((window.bottom - window.top, window.right - window.left), []).append(window)
+        weights = {name: p.double() for name, p in self.encoder.named_parameters()} if windows else {}
+        ids = choice.ids.clone()
+        for alike in windows.values():
+            for start in range(0, len(alike), _WINDOWS):
+                some = alike[start : start + _WINDOWS]
+                ids[[w.item for w in some], [w.place for w in some]] = self._decided(padded, some, weights)
         return ids
 
-    def _decided(self, picture: Float[Tensor, "1 3 h w"], cell: tuple[int, int], weights: dict[str, Tensor]) -> Int[Tensor, ""]:
-        """The id of one cell, from all the pixels that can change it, in float64."""
-        reach = -(-self.encoder.reach // self.stride)
-        top, left = (max(n - reach, 0) for n in cell)
-        rows, columns = (slice(self.stride * max(n - reach, 0), self.stride * (n + reach + 1)) for n in cell)
-        z = torch.func.functional_call(self.encoder, weights, (picture[..., rows, columns].double(),))
-        return self.quantizer.ids(z[:, :, cell[0] - top, cell[1] - left][:, None])[0, 0]
+    def _window(self, item: int, place: int, columns: int, size: torch.Size) -> Window:
+        reach, (row, column) = -(-self.encoder.reach // self.stride), divmod(place, columns)
+        top, left = max(row - reach, 0), max(column - reach, 0)
+        bottom, right = min(row + reach + 1, size[0] // self.stride), min(column + reach + 1, columns)
+        return Window(item=item, place=place, top=top, left=left, bottom=bottom, right=right, row=row - top, column=column - left)
+
+    def _decided(self, padded: Float[Tensor, "b 3 h w"], windows: list[Window], weights: dict[str, Tensor]) -> Int[Tensor, " m"]:
+        """The id of the cell in the middle of each window, from all the pixels that can change it, in float64."""
+        s = self.stride
+        crops = [padded[w.item, :, s * w.top : s * w.bottom, s * w.left : s * w.right] for w in windows]
+        z = torch.func.functional_call(self.encoder, weights, (torch.stack(crops).double(),))
+        vectors = torch.stack([z[i, :, w.row, w.column] for i, w in enumerate(windows)])
+        return self.quantizer.ids(vectors[None])[0]
 
 
 class VQTokenizer(ConvTokenizer):
@@ -165,6 +238,10 @@ def _output(x: Pixels, pixels: Pixels, terms: dict[str, Float[Tensor, " b"]], id
     return Output(pixels=pixels, terms={"mse": (pixels - x).square().flatten(1).mean(1), **terms}, aux={"ids": ids})
 
 
+def _trains(module: nn.Module) -> bool:
+    return any(p.requires_grad for p in module.parameters())
+
+
 def _refuse(quality: object) -> None:
     if quality is not None:
         raise InputError("this tokenizer has one rate: it takes no quality")
@@ -174,7 +251,7 @@ MODELS = {
     "vq_f16.v1": Entry(build=VQTokenizer, config=VQConfig(), family="vq", weights=Weights(file="vq_f16.v1.safetensors")),
     "vq_f8.v1": Entry(
         build=VQTokenizer,
-        config=VQConfig(widths=(96, 192), encoder_blocks=(2, 3), decoder_blocks=(3, 3), kernels=(3, 5)),
+        config=VQConfig(widths=(96, 200), encoder_blocks=(1, 3), decoder_blocks=(2, 3), kernels=(3, 5)),
         family="vq",
         weights=Weights(file="vq_f8.v1.safetensors"),
     ),

@@ -19,9 +19,11 @@ from tokodec.api import Autoencoder, Output
 from tokodec.data import shards
 from tokodec.data.crops import Batch, CropConfig, Crops
 from tokodec.data.resident import ResidentCrops
+from tokodec.entropy.idprior import IdPrior
 from tokodec.entropy.rounding import ROUNDINGS, Rounded
 from tokodec.errors import InputError
 from tokodec.losses.objective import OBJECTIVES, Objective
+from tokodec.nn.resnet import ConvBlock
 from tokodec.pretrained import store
 from tokodec.pretrained import tensors as disk
 from tokodec.quantizers.base import Quantizer
@@ -50,31 +52,45 @@ class Trainer:
         self.validation = Validation(validation, train, recipe.validation_pictures, self._qualities())
         torch.manual_seed(recipe.seed)
         self.model = self._build()
-        if recipe.warm_start:
-            self.model.load_state_dict(store.read_weights(recipe.warm_start).tensors)
         average = self._build()
         average.load_state_dict(self.model.state_dict())
         self.average = Average(self.model, average, recipe.ema)
         self._arm()
         self.groups = groups(self.model, recipe.optimiser)
         self.objectives = [(o, _objective(o)) for o in recipe.objective]
-        self.forward = torch.compile(self.model) if recipe.compile and device.type == "cuda" else self.model
+        if recipe.compile and device.type == "cuda":
+            self._compile()
         self.step, self.seconds, self.skipped = 0, 0.0, torch.zeros((), device=device)
         self._resume()
 
     def _build(self) -> Autoencoder[Any]:
         model = create(self.recipe.model, self.recipe.overrides).to(self.device).to(memory_format=torch.channels_last)
         assert isinstance(model, Autoencoder)
+        if self.recipe.warm_start:
+            model.load_state_dict(store.read_weights(self.recipe.warm_start).tensors)
+        if "id_bits" in (objective.name for objective in self.recipe.objective):
+            for module in model.modules():
+                if isinstance(module, IdPrior):
+                    module.arm()
         return model
 
-    def _arm(self) -> None:
-        """What only training needs of a model: quantizers' machinery; and what it must not touch."""
+    def _compile(self) -> None:
+        """Block by block: blocks of one shape share what is compiled, so it takes seconds where a whole model takes minutes."""
         for module in self.model.modules():
-            if isinstance(module, Quantizer):
-                module.arm()
+            if isinstance(module, ConvBlock):
+                module.compile(dynamic=False)
+
+    def _arm(self) -> None:
+        """Give the model what only training needs, and keep what is frozen from changing."""
         for name, parameter in self.model.named_parameters():
-            if any(fnmatch(name, pattern) for pattern in self.recipe.frozen):
+            if self._frozen(name):
                 parameter.requires_grad_(False)
+        for name, module in self.model.named_modules():
+            if isinstance(module, Quantizer) and not self._frozen(f"{name}."):
+                module.arm()
+
+    def _frozen(self, name: str) -> bool:
+        return any(fnmatch(name, pattern) for pattern in self.recipe.frozen)
 
     def _qualities(self) -> tuple[float | None, ...]:
         return self.recipe.validation_qualities if self.variable_rate else (None,)
@@ -128,7 +144,7 @@ class Trainer:
     def _one_piece(self, batch: Batch, total: int) -> dict[str, Tensor]:
         x = batch.pixels.contiguous(memory_format=torch.channels_last)
         with self._autocast():
-            output: Output = self.forward(x, quality=batch.quality if self.variable_rate else None)
+            output: Output = self.model(x, quality=batch.quality if self.variable_rate else None)
         losses: dict[str, Tensor] = {}
         for recipe, objective in self.objectives:
             loss = recipe.weight * objective(x, batch.quality, output).mean()

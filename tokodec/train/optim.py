@@ -83,4 +83,4 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move towards the model's weights after ``step``, counted from 0."""
-        torch._foreach_lerp_(self._average, self._current, 1 - min(self._decay, (step + 1) / (step + 10)))  # noqa: SLF001
+        torch._foreach_lerp_(self._average, self._current, 1 - min(self._decay, (step + 1) / (step + 10)))

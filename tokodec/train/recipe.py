@@ -83,7 +83,7 @@ class Recipe:
     autocast: bool = True
     """bfloat16 where the device has instructions for it."""
     compile: bool = False
-    """torch.compile, on CUDA only."""
+    """torch.compile of the blocks, on CUDA only."""
     log_every: int = 50
     checkpoint_every: int = 200
     validate_every: int = 2000

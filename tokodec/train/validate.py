@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from tokodec.api import Codec
+from tokodec.api import Codec, DiscreteTokenizer
 from tokodec.data.shards import Sample
 from tokodec.errors import InputError
 from tokodec.media.pixels import to_uint8, to_unit
@@ -49,6 +49,8 @@ class Validation:
         self.prepare(model)
         if isinstance(model, Codec):
             model.polish(_on(model, self._calibration))
+        if isinstance(model, DiscreteTokenizer):
+            model.finish(_on(model, self._calibration))
 
     def measure(self, model: nn.Module) -> list[dict[str, float | None]]:
         """For each quality: the mean of every term of the model and of PSNR after rounding to 8 bits."""

@@ -1,0 +1,171 @@
+"""Any discrete tokenizer as a file codec: its ids, entropy-coded exactly.
+
+    x ── tokenizer.encode ──> ids ══ bits ══> ids ── tokenizer.decode ──> x_hat
+
+A payload is a byte that says how, and the ids: 0, as one number of plain ids (:mod:`tokodec.entropy.flat`), which costs what
+their vocabulary costs; 1, under the tokenizer's own prior (:mod:`tokodec.entropy.idcoder`), if it has a trained one. The
+encoder takes what is shorter.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Int32
+from torch import Tensor, nn
+
+from tokodec.api import Codec, DiscreteTokenizer, Output, Pixels, Stream, Symbols, Tokens
+from tokodec.entropy import flat
+from tokodec.entropy.flat import Section
+from tokodec.entropy.idcoder import IdCoder
+from tokodec.entropy.idprior import IdPrior
+from tokodec.errors import CorruptFile, InputError
+from tokodec.numerics import Numerics
+
+PLAIN, PRIOR = 0, 1
+_FINGERPRINT_BYTES = 8
+
+
+class TokenCodec(Codec):
+    """The codec of a loaded tokenizer. Symbols are its ids by stream; their level is 0, for it has one rate."""
+
+    def __init__(self, tokenizer: DiscreteTokenizer) -> None:
+        nn.Module.__init__(self)  # numerics are the tokenizer's
+        self.tokenizer = tokenizer
+        self.name = tokenizer.name
+        self.fingerprint = self._fingerprint()
+
+    @property
+    def numerics(self) -> Numerics:  # type: ignore[override]
+        """The tokenizer's."""
+        return self.tokenizer.numerics
+
+    @numerics.setter
+    def numerics(self, profile: Numerics) -> None:
+        self.tokenizer.numerics = profile
+
+    def forward(self, x: Pixels, *, quality: Float[Tensor, " b"] | None = None) -> Output:
+        """Terms of each item: ``mse`` (RGB in [0, 1]) and ``bpp`` of the payload, both as the codec does it."""
+        symbols = self.symbols(x, quality)
+        pixels = self.synthesise(symbols)
+        bits = torch.tensor([8.0 * len(data) for data in self.write(symbols)], device=x.device)
+        return Output(pixels=pixels, terms={"mse": (pixels - x).square().flatten(1).mean(1), "bpp": bits / (x.shape[2] * x.shape[3])})
+
+    # --- the four stages
+
+    def symbols(self, x: Pixels, quality: float | Float[Tensor, " b"] | None = None) -> Symbols:
+        """The ids of pictures in [0, 1]. Raises InputError for a quality: there is none to choose."""
+        if quality is not None:
+            raise InputError(f"{self.name} has one rate: it takes no quality")
+        tokens = self.tokenizer.encode(x)
+        values = {name: _lattice(stream) for name, stream in tokens.streams.items()}
+        return Symbols(values=values, level=torch.zeros(len(tokens), dtype=torch.int64, device=x.device), size=tokens.size)
+
+    def write(self, symbols: Symbols) -> list[bytes]:
+        """One payload an item, the shorter of both ways."""
+        return [self._write(symbols[i : i + 1]) for i in range(len(symbols))]
+
+    def _write(self, one: Symbols) -> bytes:
+        sections = self._sections(one.size)
+        ids = [values[0, k].flatten().cpu().numpy() for values in one.values.values() for k in range(values.shape[1])]
+        plain = bytes((PLAIN,)) + flat.pack(ids, [section.size for section in sections])
+        if self._coder is None:
+            return plain
+        (values,) = one.values.values()
+        return min(plain, bytes((PRIOR,)) + self._coder.encode(values[0, 0].cpu().numpy()), key=len)
+
+    def check(self, payload: bytes, size: tuple[int, ...]) -> None:
+        """Raise CorruptFile if ``payload`` cannot hold the ids of a picture of ``size``."""
+        if not payload:
+            raise CorruptFile("an empty payload does not say how its ids are written")
+        if payload[0] == PLAIN:
+            wanted = flat.length(self._sections(size))
+            if len(payload) - 1 != wanted:
+                raise CorruptFile(f"{len(payload) - 1} bytes of plain ids where there must be {wanted}: wrong size or damaged")
+        elif payload[0] == PRIOR and self._coder is not None:
+            self._coder.check(len(payload) - 1, self._grid(size))
+        else:
+            raise CorruptFile(f"ids written in way {payload[0]}, which {self.name} does not have: damaged, or another version's")
+
+    def read(self, data: Sequence[bytes], size: tuple[int, ...]) -> Symbols:
+        """The symbols of payloads of pictures of ``size`` (h, w). Raises CorruptFile."""
+        items = [self._read(payload, size) for payload in data]
+        device = next(self.parameters()).device
+        values = {name: torch.cat([item[name] for item in items]).to(device) for name in items[0]}
+        return Symbols(values=values, level=torch.zeros(len(items), dtype=torch.int64, device=device), size=size)
+
+    def _read(self, payload: bytes, size: tuple[int, ...]) -> Mapping[str, Int32[Tensor, "1 k h w"]]:
+        self.check(payload, size)
+        if payload[0] == PRIOR:
+            assert self._coder is not None
+            found = [self._coder.decode(payload[1:], self._grid(size))]
+        else:
+            found = flat.unpack(payload[1:], self._sections(size))
+        ids = iter(found)
+        return {
+            name: torch.from_numpy(np.stack([next(ids) for _ in range(shape[1])]).astype(np.int32)).view(shape)
+            for name, shape in ((name, _lattice(stream).shape) for name, stream in self.tokenizer.blank(size).streams.items())
+        }
+
+    def synthesise(self, symbols: Symbols) -> Pixels:
+        """Pictures in [0, 1] of the size that was encoded."""
+        blank = self.tokenizer.blank(symbols.size)
+        streams = {
+            name: replace(stream, ids=_ids(symbols.values[name], stream.ids.shape[1:], stream.axes)) for name, stream in blank.streams.items()
+        }
+        return self.tokenizer.decode(Tokens(streams=streams, size=symbols.size))
+
+    def estimate(self, symbols: Symbols) -> Float[Tensor, " b"]:
+        """Ideal bits of each payload, its first byte included, under the way that is ideally the shorter."""
+        plain = 8.0 + float(self.tokenizer.blank(symbols.size).bits[0])
+        if self._coder is None:
+            return torch.full((len(symbols),), plain, dtype=torch.float64)
+        (values,) = symbols.values.values()
+        return torch.tensor([min(plain, 8 + self._coder.bits(v[0].cpu().numpy())) for v in values], dtype=torch.float64)
+
+    # ---
+
+    @cached_property
+    def _coder(self) -> IdCoder | None:
+        """Under the trained prior of the only lattice, if there is one."""
+        prior = self._prior
+        return IdCoder(prior.frozen()) if prior is not None and int(prior.trained) else None
+
+    @property
+    def _prior(self) -> IdPrior | None:
+        return next((module for module in self.tokenizer.children() if isinstance(module, IdPrior)), None)
+
+    def _grid(self, size: tuple[int, ...]) -> tuple[int, int]:
+        (stream,) = self.tokenizer.blank(size).streams.values()
+        return stream.ids.shape[1], stream.ids.shape[2]
+
+    def _sections(self, size: tuple[int, ...]) -> list[Section]:
+        """How many ids of which vocabulary, stream by stream, codebook by codebook."""
+        return [
+            Section(count=_lattice(stream)[0, 0].numel(), size=vocab)
+            for stream in self.tokenizer.blank(size).streams.values()
+            for vocab in stream.vocab
+        ]
+
+    def _fingerprint(self) -> bytes:
+        """Of what decides ids, and of the prior."""
+        digest = hashlib.sha256(self.tokenizer.fingerprint)
+        for name, tensor in self._prior.state_dict().items() if self._prior is not None else ():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.digest()[:_FINGERPRINT_BYTES]
+
+
+def _lattice(stream: Stream) -> Int32[Tensor, "b k h w"]:
+    """Ids with their codebooks first, over two axes: of (t, h, w) the first two are one, of (n) there is one row."""
+    ids = stream.ids if stream.axes[-1] == "k" else stream.ids[..., None]
+    return ids.reshape(ids.shape[0], -1, *ids.shape[-2:]).permute(0, 3, 1, 2).to(torch.int32)
+
+
+def _ids(values: Int32[Tensor, "b k h w"], shape: Sequence[int], axes: tuple[str, ...]) -> Int[Tensor, "b ..."]:
+    """The inverse of :func:`_lattice`."""
+    ids = values.permute(0, 2, 3, 1).to(torch.int64)
+    return ids.reshape(values.shape[0], *shape) if axes[-1] == "k" else ids[..., 0].reshape(values.shape[0], *shape)
