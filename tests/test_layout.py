@@ -18,7 +18,9 @@ PACKAGE = ROOT / "tokodec"
 ROOMS = ("tokenizers", "codecs", "eval", "pretrained")
 
 FLOORS = (
-    {"errors", "numerics"},
+    {"errors", "numerics", "atomic"},
+    {"sequence", "storage"},
+    {"codes"},
     {"api"},
     {"nn"},
     {"media", "metrics", "entry", "catalogue", "rate"},
@@ -28,6 +30,8 @@ FLOORS = (
     {"zoo"},
     {"pretrained"},
     {"train", "eval"},
+    {"tokenformats"},
+    {"tokenfile"},
     {"files"},
     {"__init__"},
     {"cli"},

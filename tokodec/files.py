@@ -11,13 +11,13 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import torch
 from PIL import Image
 
-from tokodec.api import Codec, DiscreteTokenizer, Symbols
+from tokodec.api import Codec, DiscreteTokenizer, Symbols, Tokens
 from tokodec.catalogue import model_info, resolve, zoo
 from tokodec.codecs.token import TokenCodec
 from tokodec.entropy.container import DEFAULT_MAX_PIXELS, MAX_SIDE, Header, Kind, Segment, TkdFile, pack, unpack
@@ -32,6 +32,7 @@ from tokodec.pretrained import store
 from tokodec.rate import Coded, Encode, Quality, Rate, TargetBpp
 
 DEFAULT_MODEL = "hyperprior_vr"
+DEFAULT_TOKENIZER = "vq_f16"
 DEFAULT_QUALITY = 0.5
 FILE_KINDS = ("codec", "discrete")
 """Kinds of models that make .tkd files."""
@@ -68,6 +69,13 @@ class Machine:
         if ":" in name or "/" in name:
             return _load(name, device_of(self.device), self.numerics)
         return _kept(resolve(name), device_of(self.device), self.numerics)
+
+    def tokenizer(self, name: str) -> DiscreteTokenizer:
+        """The discrete tokenizer of that name. Raises what :meth:`codec` raises, and InputError for another kind of model."""
+        codec = self.codec(name)
+        if not isinstance(codec, TokenCodec):
+            raise InputError(f"{name} is no discrete tokenizer: see tokodec models list --kind discrete")
+        return codec.tokenizer
 
     def check(self, width: int, height: int) -> None:
         """Raises UnsupportedInput for more pixels than allowed and OutOfMemory for more than fit, both before any is allocated."""
@@ -149,6 +157,25 @@ def decode(data: bytes, choice: Choice, machine: Machine) -> Picture:
             gray=file.header.gray,
             icc=file.segment(Kind.ICC),
         )
+
+
+def tokenize(picture: Picture, tokenizer: DiscreteTokenizer, machine: Machine, source: str = "") -> Tokens:
+    """The tokens of a picture's colours. ``source``: SHA-256 of its file. Raises OutOfMemory and UnsupportedInput."""
+    machine.check(picture.width, picture.height)
+    with memory_told(), torch.inference_mode():
+        tokens = tokenizer.encode(to_unit(picture.rgb).to(device_of(machine.device)))
+        return replace(tokens.to("cpu"), sources=(source,) if source else ())
+
+
+def detokenize(tokens: Tokens, tokenizer: DiscreteTokenizer, machine: Machine) -> Picture:
+    """The picture of one item's tokens. Raises FingerprintMismatch, OutOfMemory, and CorruptFile for ids that cannot be its."""
+    machine.check(tokens.size[1], tokens.size[0])
+    with memory_told(), torch.inference_mode():
+        try:
+            pixels = tokenizer.decode(tokens.to(device_of(machine.device)))
+        except InputError as error:
+            raise CorruptFile(str(error)) from None
+        return Picture(rgb=to_uint8(pixels)[0])
 
 
 def compress(image: ImageLike, model: str | Codec | None = None, quality: float | None = None, target_bpp: float | None = None) -> bytes:

@@ -19,10 +19,12 @@ from tokodec.cli import talk
 from tokodec.cli.compress import compress
 from tokodec.cli.convert import convert
 from tokodec.cli.decompress import decompress
+from tokodec.cli.detokenize import detokenize
 from tokodec.cli.doctor import doctor
 from tokodec.cli.inspect import inspect
 from tokodec.cli.models import models
 from tokodec.cli.options import flat
+from tokodec.cli.tokenize import tokenize
 from tokodec.cli.train import train
 from tokodec.cli.verify import verify
 from tokodec.errors import InputError
@@ -57,7 +59,7 @@ def _root(
     pass
 
 
-for _verb in (convert, compress, decompress, inspect, verify):
+for _verb in (convert, compress, decompress, tokenize, detokenize, inspect, verify):
     app.command()(flat(_verb))
 app.add_typer(models, name="models")
 for _verb in (train, doctor):

@@ -12,7 +12,7 @@ from tokodec.cli.streams import read_stdin, read_tkd, write_stdout
 from tokodec.errors import TokodecError
 from tokodec.files import Choice, Machine
 from tokodec.media.alpha import AlphaRule
-from tokodec.media.atomic import write_whole
+from tokodec.atomic import write_whole
 from tokodec.media.picture import Picture
 from tokodec.media.read import read_picture
 from tokodec.media.write import encode_picture

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tokodec.errors import InputError, MissingExtra
-from tokodec.media.atomic import write_whole
+from tokodec.atomic import write_whole
 from tokodec.media.colour import into_profile
 from tokodec.media.foreign import foreign
 from tokodec.media.picture import Bytes2D, Bytes3D, Picture

@@ -147,16 +147,19 @@ class ConvTokenizer(DiscreteTokenizer):
         vectors = _sequence(z.float())
         ids = self.numerics.choice(lambda: self.quantizer.ids(vectors), lambda: self._settled(padded, self.quantizer.choose(vectors)))
         stream = Stream(ids=ids.view(z.shape[0], *z.shape[2:]), axes=("h", "w"), vocab=(self.quantizer.size,))
-        return Tokens(streams={"ids": stream}, size=(x.shape[2], x.shape[3]))
+        return self.signed({"ids": stream}, (x.shape[2], x.shape[3]))
 
     def blank(self, size: tuple[int, ...]) -> Tokens:
         """Tokens of one picture of ``size`` (h, w) without values, on the ``meta`` device."""
         grid = tuple(-(-n // self.stride) for n in size)
         ids = torch.empty(1, *grid, dtype=torch.int64, device="meta")
-        return Tokens(streams={"ids": Stream(ids=ids, axes=("h", "w"), vocab=(self.quantizer.size,))}, size=size)
+        return self.signed({"ids": Stream(ids=ids, axes=("h", "w"), vocab=(self.quantizer.size,))}, size)
 
     def decode(self, code: Tokens) -> Pixels:
-        """Pictures in [0, 1] of the size that was encoded. Raises InputError for ids that the codebook does not have."""
+        """Pictures in [0, 1] of the size that was encoded.
+
+        Raises InputError for ids that the codebook does not have, and FingerprintMismatch for those of another model.
+        """
         ids = self._checked(code)
         z = _lattice(self.quantizer.lookup(ids.flatten(1)), ids.shape[1:])
         with self.numerics.transforms(ids.device):
@@ -164,6 +167,7 @@ class ConvTokenizer(DiscreteTokenizer):
         return pixels[..., : code.size[0], : code.size[1]].clamp(0, 1)
 
     def _checked(self, code: Tokens) -> Int[Tensor, "b gh gw"]:
+        self.check_maker(code)
         ids = code.ids
         grid = tuple(-(-n // self.stride) for n in code.size)
         if tuple(ids.shape[1:]) != grid:
