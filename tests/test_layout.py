@@ -19,7 +19,7 @@ ROOMS = ("tokenizers", "codecs", "eval", "pretrained")
 
 FLOORS = (
     {"errors", "numerics", "atomic"},
-    {"sequence", "storage"},
+    {"sequence", "storage", "settings"},
     {"codes"},
     {"api"},
     {"nn"},
@@ -29,10 +29,10 @@ FLOORS = (
     {"codecs"},
     {"zoo"},
     {"pretrained"},
-    {"train", "eval"},
     {"tokenformats"},
     {"tokenfile"},
     {"files"},
+    {"train", "eval"},
     {"__init__"},
     {"cli"},
 )

@@ -49,7 +49,7 @@ def test_batches_are_made_of_whole_pieces(tmp_path: Path) -> None:
 
 
 def test_no_file_and_no_toml(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no recipe"):
+    with pytest.raises(InputError, match="there is no file"):
         read_recipe(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("= =")
     with pytest.raises(InputError, match="not TOML"):

@@ -16,6 +16,7 @@ import typer
 
 from tokodec import __version__
 from tokodec.cli import talk
+from tokodec.cli.bench import bench
 from tokodec.cli.compress import compress
 from tokodec.cli.convert import convert
 from tokodec.cli.decompress import decompress
@@ -62,10 +63,11 @@ def _root(
 for _verb in (convert, compress, decompress, tokenize, detokenize, inspect, verify):
     app.command()(flat(_verb))
 app.add_typer(models, name="models")
+app.add_typer(bench, name="bench")
 for _verb in (train, doctor):
     app.command()(_verb)
 
-_WORDS = {*(command.name or command.callback.__name__ for command in app.registered_commands if command.callback), "models"}
+_WORDS = {*(command.name or command.callback.__name__ for command in app.registered_commands if command.callback), "models", "bench"}
 _OWN = {*_WORDS, "-h", "--help", "-V", "--version"}
 
 

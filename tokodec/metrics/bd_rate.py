@@ -41,13 +41,17 @@ def bd_rate(anchor: Curve, test: Curve, low: float = 27.0, high: float = 37.0) -
     Taken over the PSNRs between ``low`` and ``high`` (dB) that both curves reach. Raises InputError where those are fewer
     than MIN_OVERLAP_DB.
     """
-    start = max(low, min(anchor.psnr), min(test.psnr))
-    stop = min(high, max(anchor.psnr), max(test.psnr))
+    start, stop = overlap(anchor, test, low, high)
     if stop - start < MIN_OVERLAP_DB:
         shared = f"{max(stop - start, 0):.1f} dB between {low:g} and {high:g} dB"
         raise InputError(f"the curves overlap by {shared}; BD-rate needs an overlap of {MIN_OVERLAP_DB:g} dB")
     difference = (_log_rate(test).integral(start, stop) - _log_rate(anchor).integral(start, stop)) / (stop - start)
     return 100 * math.expm1(difference)
+
+
+def overlap(anchor: Curve, test: Curve, low: float = 27.0, high: float = 37.0) -> tuple[float, float]:
+    """The PSNRs between ``low`` and ``high`` (dB) that both curves reach; the second may be less than the first."""
+    return max(low, min(anchor.psnr), min(test.psnr)), min(high, max(anchor.psnr), max(test.psnr))
 
 
 class MonotoneCubic:

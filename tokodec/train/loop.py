@@ -28,7 +28,8 @@ from tokodec.pretrained import store
 from tokodec.pretrained import tensors as disk
 from tokodec.quantizers.base import Quantizer
 from tokodec.train.optim import Average, groups
-from tokodec.train.recipe import ObjectiveRecipe, Recipe, fill
+from tokodec.settings import fill
+from tokodec.train.recipe import ObjectiveRecipe, Recipe
 from tokodec.train.schedule import moment, past
 from tokodec.train.validate import Validation
 from tokodec.train.world import World

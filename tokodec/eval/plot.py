@@ -1,0 +1,40 @@
+"""Rate-distortion curves as a picture."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from tokodec.errors import MissingExtra
+from tokodec.eval.summary import Point
+
+_COLOURS = ("#c2185b", "#00838f", "#6a1b9a", "#2e7d32", "#ef6c00", "#3b7dd8", "#8a8a8a", "#5d4037", "#9e9d24", "#37474f")
+
+
+def plot(points: Sequence[Point], title: str) -> dict[str, bytes]:
+    """PNG and SVG by suffix: mean PSNR over mean bits per pixel, logarithmic; one rate is a mark. Raises MissingExtra."""
+    figure = _figure()
+    axes = figure.subplots()
+    for i, name in enumerate(dict.fromkeys(p.contestant for p in points)):
+        own = [p for p in points if p.contestant == name]
+        marker = "o" if len(own) > 1 else "*"
+        bpp, psnr = ([p.values[key] for p in own] for key in ("bpp", "psnr"))
+        size = 3 if len(own) > 1 else 12
+        axes.plot(bpp, psnr, marker=marker, markersize=size, color=_COLOURS[i % len(_COLOURS)], label=name)
+    axes.set(xscale="log", xlabel="bits per pixel (whole files)", ylabel="PSNR, dB (RGB)", title=title)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(frameon=False, fontsize=8)
+    return {suffix: _rendered(figure, suffix) for suffix in ("png", "svg")}
+
+
+def _figure() -> Any:
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415  an extra
+    except ImportError:
+        raise MissingExtra("the plot", "eval") from None
+    return Figure(figsize=(7.5, 5), layout="constrained", dpi=120)
+
+
+def _rendered(figure: Any, suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix, metadata={"Date": None} if suffix == "svg" else {"Software": None})
+    return buffer.getvalue()
