@@ -18,7 +18,8 @@ PACKAGE = ROOT / "tokodec"
 ROOMS = ("tokenizers", "codecs", "eval", "pretrained")
 
 FLOORS = (
-    {"errors", "numerics", "atomic"},
+    {"errors", "numerics"},
+    {"atomic"},
     {"sequence", "storage", "settings"},
     {"codes"},
     {"api"},

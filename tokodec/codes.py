@@ -185,10 +185,14 @@ class Tokens(_Code):
 
         Raises InputError, saying what, for ids out of range, wrong lengths and separators in wrong places.
         """
-        like._check_separator(offset, row_separator)
-        items = [like._of_sequence(torch.as_tensor(sequence), offset, row_separator) for sequence in sequences]
-        streams = {name: _joined(like.streams[name], [item[name] for item in items]) for name in like.streams}
-        return replace(like, streams=streams, sources=())
+        return like.read_sequences(sequences, offset, row_separator)
+
+    def read_sequences(self, sequences: Sequence[Int[Tensor, " n"]], offset: int, row_separator: int | None) -> "Tokens":
+        """Tokens of this layout out of sequences, see :meth:`unflatten`."""
+        self._check_separator(offset, row_separator)
+        items = [self._of_sequence(torch.as_tensor(sequence), offset, row_separator) for sequence in sequences]
+        streams = {name: _joined(self.streams[name], [item[name] for item in items]) for name in self.streams}
+        return replace(self, streams=streams, sources=())
 
     def _of_sequence(self, sequence: Int[Tensor, " n"], offset: int, separator: int | None) -> dict[str, Int[Tensor, "..."]]:
         found: dict[str, Tensor] = {}
@@ -207,7 +211,9 @@ class Tokens(_Code):
     def _check_separator(self, offset: int, separator: int | None) -> None:
         end = offset + sum(sum(s.vocab) for s in self.streams.values())
         if offset < 0 or (separator is not None and offset <= separator < end):
-            raise InputError(f"offset {offset} must not be negative, and the separator {separator} not one of the ids {offset} to {end - 1}")
+            raise InputError(
+                f"offset {offset} must not be negative, and the separator {separator} not one of the ids {offset} to {end - 1}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,7 +320,7 @@ def _load(kind: type[CodeT], path: Path | str) -> CodeT:
     if meta.get("code") != kind.__name__:
         raise CorruptFile(f"{path}: holds {meta.get('code')!s:.40}, not {kind.__name__}")
     try:
-        return kind._of_parts(tensors, meta)  # noqa: SLF001  of this file
+        return kind._of_parts(tensors, meta)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  of this file
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise CorruptFile(f"{path}: damaged: {error!s:.100}") from None
 

@@ -45,7 +45,8 @@ class Entry:
         unknown = sorted(set(overrides) - set(known))
         if unknown:
             raise InputError(f"{self.family} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
-        return self.build(replace(self.config, **overrides))
+        # Configurations that come out of files have lists where dataclasses have tuples.
+        return self.build(replace(self.config, **{k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()}))
 
 
 def merge(*tables: Mapping[str, Entry]) -> dict[str, Entry]:

@@ -219,7 +219,7 @@ def test_version_and_help(tk: Any) -> None:
     assert tk("--version").out.decode() == f"tokodec {tokodec.__version__}\n"
     assert tk("-V").code == 0
     assert b"compress" in tk().out
-    for verb in ("convert", "compress", "decompress", "inspect", "verify", "train", "doctor"):
+    for verb in ("convert", "compress", "decompress", "tokenize", "detokenize", "inspect", "verify", "bench", "train", "doctor"):
         told = tk(verb, "--help")
         assert told.code == 0
         assert b"Usage" in told.out
@@ -227,7 +227,8 @@ def test_version_and_help(tk: Any) -> None:
 
 def test_every_flag_is_on_the_page(tk: Any) -> None:
     page = (Path(__file__).parents[2] / "docs" / "command.md").read_text(encoding="utf-8")
-    for verb in (("convert",), ("inspect",), ("verify",), ("train",), ("doctor",), ("models", "list")):
+    verbs = ("convert", "tokenize", "detokenize", "inspect", "verify", "train", "doctor", "models list", "bench run")
+    for verb in (words.split() for words in verbs):
         for flag in re.findall(r"^  (?:-\w, )?(--[a-z-]+)", tk(*verb, "--help").out.decode(), re.MULTILINE):
             assert f"`{flag}" in page or f" {flag}`" in page, flag
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tokodec.errors import InputError, MissingExtra, TokodecError
 from tokodec.atomic import write_whole
+from tokodec.errors import InputError, MissingExtra, TokodecError
 from tokodec.media.picture import Picture
 from tokodec.media.read import read_picture
 from tokodec.media.write import OUTPUT_FORMATS, encode_picture, format_of, to_pil, write_picture

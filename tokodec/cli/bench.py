@@ -2,12 +2,14 @@
 
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument, Option, Typer
 
 from tokodec.cli import talk
+from tokodec.cli.options import flat
 from tokodec.errors import InputError
 
 SOME_FAILED = 3
@@ -20,15 +22,25 @@ def _group() -> None:
     """Keeps ``run`` a verb of its own while it is the only one."""
 
 
-@bench.command()
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """Who takes part, and against whom BD-rates are taken."""
+
+    models: Annotated[
+        list[str] | None, Option("--model", "-m", metavar="NAME", help="May be repeated; by default one codec.")
+    ] = None
+    baselines: Annotated[str, Option(metavar="NAME,...", help="Such as jpeg,webp,avif, each also with _ds2 and _ds4.")] = (
+        ""
+    )
+    anchor: Annotated[str | None, Option(metavar="NAME", help="Of BD-rates; by default the first baseline, else the first model.")] = None
+
+
 def run(
     suite: Annotated[str, Argument(metavar="SUITE", help="A suite of eval/, such as kodak; a TOML file; or a folder of pictures.")],
     *,
-    models: Annotated[list[str] | None, Option("--model", "-m", metavar="NAME", help="May be repeated; by default the default codec.")] = None,
-    baselines: Annotated[str, Option(metavar="NAME,...", help="Such as jpeg,webp,avif, each also with _ds2 and _ds4; none by default.")] = "",
+    contest: Contest,
     output: Annotated[Path | None, Option("--output", "-o", metavar="DIR", help="Where results go, and where a run continues.")] = None,
     data: Annotated[Path | None, Option(metavar="FOLDER", help="The folder that holds a suite's pictures.")] = None,
-    anchor: Annotated[str | None, Option(metavar="NAME", help="Of BD-rates; by default the first baseline, else the first model.")] = None,
     jobs: Annotated[int, Option("--jobs", "-j", min=1, metavar="N", help="Processes, of one thread each.")] = 1,
     quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors and the tables.")] = False,
     json: Annotated[bool, Option("--json", help="Print the JSON of the results instead of tables.")] = False,
@@ -46,14 +58,17 @@ def run(
     from tokodec.eval.suite import find_suite
 
     found, entries = find_suite(suite, data)
-    classical = [name.strip() for name in baselines.split(",") if name.strip()]
+    classical = [name.strip() for name in contest.baselines.split(",") if name.strip()]
     named = [Named(name=n, baseline=True) for n in classical]
-    named += [Named(name=n, baseline=False, qualities=found.qualities) for n in models or [files.DEFAULT_MODEL]]
+    named += [Named(name=n, baseline=False, qualities=found.qualities) for n in contest.models or [files.DEFAULT_MODEL]]
     if len({n.name for n in named}) < len(named):
         raise InputError("a model or baseline is named twice")
     done = carry_out(Run(suite=found, entries=entries, contestants=named, folder=output, jobs=jobs), lambda *told: _tell(quiet, *told))
-    _write(done, output, anchor or done.contestants[0]["name"], json)
+    _write(done, output, contest.anchor or done.contestants[0]["name"], json)
     return SOME_FAILED if done.failed else 0
+
+
+bench.command()(flat(run))
 
 
 def _tell(quiet: bool, count: int, total: int, row: dict[str, Any]) -> None:

@@ -7,9 +7,9 @@ from typer import Argument, Option
 
 from tokodec.cli import talk
 from tokodec.cli.batch import run
+from tokodec.cli.decompress import formats_of
 from tokodec.cli.options import Computing, Running, Writing
 from tokodec.cli.paths import STREAM, Job, check
-from tokodec.cli.decompress import formats_of
 from tokodec.errors import InputError
 
 _DEFAULT = "png"
@@ -21,7 +21,7 @@ def detokenize(
     model: Annotated[
         str | None, Option("--model", "-m", metavar="NAME", help="Decode with this tokenizer; its fingerprint must be the file's.")
     ] = None,
-    format: Annotated[str, Option(metavar="NAME", help="Of the pictures: png, jpeg, webp ...")] = _DEFAULT,
+    picture_format: Annotated[str, Option("--format", metavar="NAME", help="Of the pictures: png, jpeg, webp ...")] = _DEFAULT,
     writing: Writing,
     running: Running,
     computing: Computing,
@@ -40,12 +40,10 @@ def detokenize(
     if model is None and (file.model not in zoo() or zoo()[file.model].kind != "discrete"):
         raise CorruptFile(f"{source}: names {file.model[:60]!a}, which is no discrete tokenizer of this version; choose one with -m")
     folder = Path(writing.output)
-    pairs = {
-        Job(source=Path(r.name), target=folder / Path(r.name).with_suffix(f".{format}")): r for r in file.records
-    }
+    pairs = {Job(source=Path(r.name), target=folder / Path(r.name).with_suffix(f".{picture_format}")): r for r in file.records}
     todo = check(list(pairs), writing)
     left_out = [job for job in pairs if job not in todo]
-    formats = formats_of(todo, format)
+    formats = formats_of(todo, picture_format)
     if writing.dry_run or not todo:
         talk.say(f"{len(todo)} to do, {len(left_out)} left out; nothing was done")
         return 0
@@ -54,7 +52,5 @@ def detokenize(
 
     machine = computing.machine(running.jobs)
     tokenizer = machine.tokenizer(model or file.model)
-    work = Detokenize(
-        tokenizer=tokenizer, machine=machine, records={job.target: record for job, record in pairs.items()}, formats=formats
-    )
+    work = Detokenize(tokenizer=tokenizer, machine=machine, records={job.target: record for job, record in pairs.items()}, formats=formats)
     return run(todo, left_out, work, running)

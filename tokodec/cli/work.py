@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tokodec import files
 from tokodec.api import Codec
+from tokodec.atomic import write_whole
 from tokodec.cli.batch import Result
 from tokodec.cli.options import Aiming, Decoding, Reading
 from tokodec.cli.paths import Job
@@ -12,7 +13,6 @@ from tokodec.cli.streams import read_stdin, read_tkd, write_stdout
 from tokodec.errors import TokodecError
 from tokodec.files import Choice, Machine
 from tokodec.media.alpha import AlphaRule
-from tokodec.atomic import write_whole
 from tokodec.media.picture import Picture
 from tokodec.media.read import read_picture
 from tokodec.media.write import encode_picture

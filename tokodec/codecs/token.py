@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Int32
-from torch import Tensor, nn
+from torch import Tensor
 
 from tokodec.api import Codec, DiscreteTokenizer, Output, Pixels, Stream, Symbols, Tokens
 from tokodec.entropy import flat
@@ -23,36 +23,26 @@ from tokodec.entropy.flat import Section
 from tokodec.entropy.idcoder import IdCoder
 from tokodec.entropy.idprior import IdPrior
 from tokodec.errors import CorruptFile, InputError
-from tokodec.numerics import Numerics
 
 PLAIN, PRIOR = 0, 1
 _FINGERPRINT_BYTES = 8
 
 
 class TokenCodec(Codec):
-    """The codec of a loaded tokenizer. Symbols are its ids by stream; their level is 0, for it has one rate."""
+    """The codec of a loaded tokenizer, whose numerics count. Symbols are its ids by stream; their level is 0, for it has one rate."""
 
     def __init__(self, tokenizer: DiscreteTokenizer) -> None:
-        nn.Module.__init__(self)  # numerics are the tokenizer's
+        super().__init__()
         self.tokenizer = tokenizer
         self.name = tokenizer.name
         self.fingerprint = self._fingerprint()
 
-    @property
-    def numerics(self) -> Numerics:  # type: ignore[override]
-        """The tokenizer's."""
-        return self.tokenizer.numerics
-
-    @numerics.setter
-    def numerics(self, profile: Numerics) -> None:
-        self.tokenizer.numerics = profile
-
     def forward(self, x: Pixels, *, quality: Float[Tensor, " b"] | None = None) -> Output:
-        """Terms of each item: ``mse`` (RGB in [0, 1]) and ``bpp`` of the payload, both as the codec does it."""
+        """Terms of each item: ``mse`` (RGB in [0, 1]) as the codec does it, and ``bpp``, the ideal rate of the payload."""
         symbols = self.symbols(x, quality)
         pixels = self.synthesise(symbols)
-        bits = torch.tensor([8.0 * len(data) for data in self.write(symbols)], device=x.device)
-        return Output(pixels=pixels, terms={"mse": (pixels - x).square().flatten(1).mean(1), "bpp": bits / (x.shape[2] * x.shape[3])})
+        bpp = (self.estimate(symbols) / (x.shape[2] * x.shape[3])).float().to(x.device)
+        return Output(pixels=pixels, terms={"mse": (pixels - x).square().flatten(1).mean(1), "bpp": bpp})
 
     # --- the four stages
 
@@ -114,7 +104,8 @@ class TokenCodec(Codec):
         """Pictures in [0, 1] of the size that was encoded."""
         blank = self.tokenizer.blank(symbols.size)
         streams = {
-            name: replace(stream, ids=_ids(symbols.values[name], stream.ids.shape[1:], stream.axes)) for name, stream in blank.streams.items()
+            name: replace(stream, ids=_ids(symbols.values[name], stream.ids.shape[1:], stream.axes))
+            for name, stream in blank.streams.items()
         }
         return self.tokenizer.decode(Tokens(streams=streams, size=symbols.size))
 

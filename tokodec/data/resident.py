@@ -47,8 +47,8 @@ class ResidentCrops:
         return self._pool[places]
 
     def _sent(self, values: Sequence[float]) -> Tensor:
-        values = torch.tensor(values)
-        return (values.pin_memory() if self._pool.is_cuda else values).to(self._pool.device, non_blocking=True)
+        here = torch.tensor(values)
+        return (here.pin_memory() if self._pool.is_cuda else here).to(self._pool.device, non_blocking=True)
 
 
 def _halved(windows: UInt8[Tensor, "n side side 3"]) -> UInt8[Tensor, "n half half 3"]:

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 
 import constriction
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from tokodec.entropy.idnet import KNOWN
-from tokodec.entropy.idprior import ACTIVATION_MAX, OCTAVE, Frozen, Layer
+from tokodec.entropy.idprior import ACTIVATION_MAX, Frozen, Layer
 from tokodec.entropy.schedule import MARGIN, PASSES
 from tokodec.entropy.tables import PRECISION
 from tokodec.errors import CorruptFile
@@ -36,6 +35,8 @@ _STRIP = 1024
 _WORD = 4
 _START = np.array([0, 1], np.uint32)
 """The state 2^32, as in :mod:`tokodec.entropy.coder`."""
+_START_BITS = 32
+"""A reader's state falls below the one it ends with when it wanted more than there was: a short payload costs a strip, no more."""
 
 _Coder: Any = constriction.stream.stack.AnsCoder  # type: ignore[attr-defined]
 # A row of counts less one for each symbol: constriction gives every symbol one more, and scales the rest by exactly 1.
@@ -58,7 +59,7 @@ class IdCoder:
         cells, self._fine = frozen.fine.shape
         self._weights = {n: _weights(frozen.powers, n) for n in (cells, self._fine)}
         self._vectors = np.pad(frozen.codes, ((0, 0), (0, 1)), constant_values=KNOWN)
-        self._features = torch.from_numpy(frozen.features)
+        self._features = np.ascontiguousarray(frozen.features.transpose(0, 2, 1))
 
     def encode(self, ids: Grid) -> bytes:
         """Words of an ANS coder, little-endian, from the top of its stack."""
@@ -85,6 +86,8 @@ class IdCoder:
             found = cell.astype(np.int64) * self._fine + coder.decode(_Rows, self._places(h, cell))
             if int(found.max()) >= self._frozen.size:
                 raise CorruptFile("the entropy-coded ids are damaged: an id is out of range")
+            if coder.num_valid_bits() < _START_BITS:
+                raise CorruptFile("the entropy-coded ids are too short for the size of the picture")
             ids[strip.rows, strip.columns] = found
             lattice[strip.rows + MARGIN, strip.columns + MARGIN] = self._vectors[found]
         if not np.array_equal(coder.get_compressed(), _START):
@@ -128,8 +131,19 @@ class IdCoder:
     def _places(self, h: Float[np.ndarray, "n c"], cell: Int[np.ndarray, " n"]) -> Counts:
         f = self._frozen
         query = np.rint(_sums(h, f.query) * f.query.unit).clip(-f.query_max, f.query_max)
-        products = torch.bmm(self._features[torch.from_numpy(cell).long()], torch.from_numpy(query)[..., None])
-        return self._counts(f.fine[cell] + (products[..., 0].numpy().astype(np.int64) >> f.query_shift))
+        return self._counts(f.fine[cell] + (self._products(query, cell).astype(np.int64) >> f.query_shift))
+
+    def _products(self, query: Float[np.ndarray, "n f"], cell: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n symbols"]:
+        """Of each query with the features of all codes in its cell."""
+        order = np.argsort(cell, kind="stable")  # cell by cell: a product of matrices each, instead of a copy of features for every place
+        query, cell = query[order], cell[order]
+        starts = np.flatnonzero(np.diff(cell, prepend=-1)).tolist()
+        sorted_products = np.empty((len(cell), self._fine), np.float32)
+        for start, stop in zip(starts, [*starts[1:], len(cell)], strict=True):
+            np.matmul(query[start:stop], self._features[cell[start]], out=sorted_products[start:stop])
+        products = np.empty_like(sorted_products)
+        products[order] = sorted_products
+        return products
 
     def _counts(self, logits: Int[np.ndarray, "n symbols"]) -> Counts:
         """Counts less one, which sum to 2^24 less the number of symbols; what is left over goes to the likeliest, the first of equals."""

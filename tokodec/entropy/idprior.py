@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from tokodec.entropy.idnet import CODE_MAX, KNOWN, IdNet, features, units, whole
 from tokodec.entropy.integer import IntegerConv
-from tokodec.entropy.schedule import PASSES
 
 ACTIVATION_MAX = 255
 OCTAVE = 64

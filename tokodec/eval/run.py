@@ -18,6 +18,7 @@ from tokodec.eval.journal import Journal
 from tokodec.eval.measures import MEASURES
 from tokodec.eval.protocol import protocol_of
 from tokodec.eval.suite import Entry, Suite, load
+from tokodec.metrics.structure import Comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +114,13 @@ def _measured(contestant: Contestant, suite: Suite, setting: float | None, entry
     stop = time.perf_counter()
     if decoded.shape != picture.shape:
         raise ValueError(f"{picture.shape[1]}x{picture.shape[0]} pixels went in and {decoded.shape[1]}x{decoded.shape[0]} came out")
+    pictures = Comparison(picture, decoded)
     return {
         "width": picture.shape[1],
         "height": picture.shape[0],
         "bytes": len(data),
         "bpp": 8 * len(data) / (picture.shape[0] * picture.shape[1]),
-        **{name: measure(picture, decoded) for name, measure in MEASURES.items()},
+        **{name: measure(pictures) for name, measure in MEASURES.items()},
         "encode_seconds": middle - start,
         "decode_seconds": stop - middle,
         "peak_bytes": _peak(),

@@ -115,7 +115,9 @@ def _those(files: Sequence[File], data: Path) -> list[Entry]:
     entries = [Entry(path=data / file.name, name=file.name, sha256=_hash(data / file.name)) for file in files]
     for file, entry in zip(files, entries, strict=True):
         if not entry.sha256.startswith(file.sha256):
-            raise InputError(f"{entry.path}: is another picture than the suite's (its SHA-256 is {entry.sha256[:16]}, not {file.sha256[:16]})")
+            raise InputError(
+                f"{entry.path}: is another picture than the suite's (its SHA-256 is {entry.sha256[:16]}, not {file.sha256[:16]})"
+            )
     return entries
 
 

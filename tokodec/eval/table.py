@@ -9,11 +9,10 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from tokodec import __version__
 from tokodec.eval.run import Done
 from tokodec.eval.summary import Delta, Point, psnr_at
 
-_PACKAGES = ("torch", "numpy", "pillow", "pytorch-msssim")
+_PACKAGES = ("tokodec", "torch", "numpy", "pillow")
 _COLUMNS = {
     "bpp": ("bpp", "{:.4f}"),
     "psnr": ("PSNR dB", "{:.2f}"),
@@ -41,7 +40,7 @@ def title(done: Done) -> str:
 
 def to_json(done: Done, points: Sequence[Point], deltas: Sequence[Delta], command: str) -> str:
     """Everything: protocol, environment, command, who took part, every row, means, BD-rates."""
-    environment = {"python": platform.python_version(), "machine": platform.machine(), "tokodec": __version__}
+    environment = {"python": platform.python_version(), "machine": platform.machine()}
     environment |= {name: version(name) for name in _PACKAGES}
     content: dict[str, Any] = {
         "title": title(done),
@@ -60,9 +59,9 @@ def to_json(done: Done, points: Sequence[Point], deltas: Sequence[Delta], comman
 def to_csv(done: Done) -> str:
     """A line a picture and point."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, _ROW, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(done.rows)
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_ROW)
+    writer.writerows([row.get(column) for column in _ROW] for row in done.rows)
     return buffer.getvalue()
 
 
@@ -84,7 +83,9 @@ def _bd_table(deltas: Sequence[Delta], anchor: str) -> str:
         if d.percent is None or d.overlap is None:
             lines.append(f"| {d.contestant} | - | - | {d.reason} |")
         else:
-            lines.append(f"| {d.contestant} | {d.percent:+.1f} % | {d.low:+.1f} .. {d.high:+.1f} | {d.overlap[0]:.1f}-{d.overlap[1]:.1f} dB |")
+            lines.append(
+                f"| {d.contestant} | {d.percent:+.1f} % | {d.low:+.1f} .. {d.high:+.1f} | {d.overlap[0]:.1f}-{d.overlap[1]:.1f} dB |"
+            )
     return "\n".join(lines)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tokodec.errors import InputError, MissingExtra
 from tokodec.atomic import write_whole
+from tokodec.errors import InputError, MissingExtra
 from tokodec.media.colour import into_profile
 from tokodec.media.foreign import foreign
 from tokodec.media.picture import Bytes2D, Bytes3D, Picture

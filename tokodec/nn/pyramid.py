@@ -7,6 +7,7 @@ and its mirror, which goes up by 1x1 convolutions and pixel shuffles. Everything
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class PyramidEncoder(nn.Module):
         self.stride = PATCH * 2 ** (len(levels) - 1)
         self.reach = sum(level.blocks * (level.kernel // 2) * PATCH * 2**i for i, level in enumerate(levels))
         layers: list[nn.Module] = [Shrink(3, levels[0].width, PATCH), *_blocks(levels[0])]
-        for above, level in zip(levels, levels[1:], strict=False):
+        for above, level in pairwise(levels):
             layers += [Shrink(above.width, level.width, 2), *_blocks(level)]
         self.layers = nn.Sequential(*layers, Pointwise(levels[-1].width, channels))
 
@@ -54,7 +55,7 @@ class PyramidDecoder(nn.Module):
     def __init__(self, levels: Sequence[Level], channels: int) -> None:
         super().__init__()
         layers: list[nn.Module] = [Pointwise(channels, levels[-1].width)]
-        for level, above in zip(reversed(levels), list(reversed(levels))[1:], strict=False):
+        for level, above in pairwise(reversed(levels)):
             layers += [*_blocks(level), Pointwise(level.width, 4 * above.width), nn.PixelShuffle(2)]
         layers += [*_blocks(levels[0]), nn.Conv2d(levels[0].width, 3 * PATCH**2, 3, padding=1), nn.PixelShuffle(PATCH)]
         self.layers = nn.Sequential(*layers)

@@ -38,10 +38,10 @@ class Quantizer(nn.Module, ABC):
     dim: int
     size: int
 
-    def arm(self) -> None:  # noqa: B027  most quantizers need nothing
+    def arm(self) -> None:
         """Before training: add what only training needs."""
 
-    def sort(self, groups: int) -> None:  # noqa: B027  ids of most quantizers have an order of their own
+    def sort(self, groups: int) -> None:
         """After training: put codes into an order in which neighbours are alike, in ``groups`` cells."""
 
     @abstractmethod

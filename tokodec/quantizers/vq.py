@@ -18,7 +18,6 @@ from tokodec.quantizers.base import Choice, Quantized, Quantizer
 from tokodec.quantizers.nearest import nearest, nearest_two
 from tokodec.quantizers.order import cluster_order
 
-
 _SEEN = 8192
 """So many vectors of a batch, drawn at random, move the codes: vector-quantize-pytorch makes a matrix of vectors by codes."""
 _DEAD = 0.25
@@ -45,7 +44,7 @@ class VectorQuantizer(Quantizer):
                 decay=0.99,
                 kmeans_init=True,
                 kmeans_iters=8,
-                threshold_ema_dead_code=_DEAD * _SEEN / self.size,
+                threshold_ema_dead_code=_DEAD * _SEEN / self.size,  # type: ignore[arg-type]  # a number of vectors, whole or not
             ).to(self.codebook.device)
 
     def sort(self, groups: int) -> None:
@@ -67,7 +66,7 @@ class VectorQuantizer(Quantizer):
         assert self.machine is not None
         vectors = unit.flatten(0, 1)
         some = torch.randint(len(vectors), (_SEEN,), device=unit.device)
-        if not bool(self.machine._codebook.initted):  # noqa: SLF001  there is no public name
+        if not bool(self.machine._codebook.initted):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  no public name
             self.machine(vectors[some][None])
             self.codebook.copy_(self.machine.codebook)
         ids = nearest(vectors, self._codes(unit.dtype))

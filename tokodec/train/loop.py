@@ -27,8 +27,8 @@ from tokodec.nn.resnet import ConvBlock
 from tokodec.pretrained import store
 from tokodec.pretrained import tensors as disk
 from tokodec.quantizers.base import Quantizer
-from tokodec.train.optim import Average, groups
 from tokodec.settings import fill
+from tokodec.train.optim import Average, groups
 from tokodec.train.recipe import ObjectiveRecipe, Recipe
 from tokodec.train.schedule import moment, past
 from tokodec.train.validate import Validation

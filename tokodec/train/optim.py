@@ -83,4 +83,6 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move towards the model's weights after ``step``, counted from 0."""
-        torch._foreach_lerp_(self._average, self._current, 1 - min(self._decay, (step + 1) / (step + 10)))
+        weight = 1 - min(self._decay, (step + 1) / (step + 10))
+        # Of all parameters in a few launches; torch has no public name for it.
+        torch._foreach_lerp_(self._average, self._current, weight)  # type: ignore[attr-defined]

@@ -1,0 +1,207 @@
+"""The measuring loop: figures, protocols, interruptions, failures that are counted."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tokodec.cli import main
+from tokodec.errors import InputError, NoInput
+from tokodec.eval import suite as suites
+from tokodec.eval.contestants import BASELINES, Baseline
+from tokodec.eval.journal import Journal
+from tokodec.eval.protocol import protocol_of
+from tokodec.eval.suite import Entry, Suite, find_suite, load
+
+COMMAND = ("bench", "run", "pictures", "-m", "hyperprior_vr_test", "-m", "vq_test", "--baselines", "jpeg,webp_ds2", "-o", "out", "--quiet")
+SHARED = Path(__file__).parents[3] / "shared"
+
+
+def paint(path: Path, height: int, width: int, seed: int = 0) -> None:
+    rng, y, x = np.random.default_rng(seed), np.arange(height)[:, None, None], np.arange(width)[:, None]
+    waves = 128 + 50 * np.sin(x / (9 + seed) + np.arange(3)) * np.cos(y / 13) + rng.normal(0, 6, (height, width, 3))
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(waves.clip(0, 255).astype(np.uint8)).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    paint(Path("pictures/a.png"), 64, 96, 1)
+    paint(Path("pictures/b.png"), 50, 70, 2)
+    return tmp_path
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers as threads of this process: starting Python four times takes longer than all the work."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def pool(workers: int, _context: object, *, initializer: Any, initargs: Any) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, initializer=initializer, initargs=initargs)
+
+    monkeypatch.setattr("tokodec.eval.run.ProcessPoolExecutor", pool)
+
+
+def results(path: str = "out/results.json") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(path).read_text())
+    return found
+
+
+def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if "seconds" not in k and k != "peak_bytes"} for row in rows]
+
+
+def test_a_run_writes_everything_and_runs_again_for_nothing(folder: Path, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main.run(COMMAND) == 0
+    assert {p.name for p in Path("out").iterdir()} == {"journal.jsonl", "results.json", "results.csv", "results.md", "rd.png", "rd.svg"}
+    first = results()
+    assert len(first["rows"]) == 2 * (13 + 1 + 14 + 11)
+    assert all(row["error"] is None for row in first["rows"])
+    assert all(row["ms_ssim"] is None for row in first["rows"]), "too small for five scales"
+    assert all(0 < row["ssim"] <= 1 for row in first["rows"])
+    assert len(Path("out/results.csv").read_text().splitlines()) == len(first["rows"]) + 1
+    monkeypatch.setattr("tokodec.eval.run._measured", lambda *_: pytest.fail("computed twice"))
+    files = {p.name: p.read_bytes() for p in Path("out").iterdir()}
+    assert main.run(COMMAND) == 0
+    assert {p.name: p.read_bytes() for p in Path("out").iterdir()} == files
+
+
+def test_bytes_are_those_of_whole_files(folder: Path, alone: None) -> None:
+    main.run(("bench", "run", "pictures", "-m", "vq_test", "-o", "out", "--quiet"))
+    main.run(("pictures/a.png", "a.tkd", "-m", "vq_test"))
+    (row,) = [r for r in results()["rows"] if r["picture"] == "a.png"]
+    assert row["bytes"] == Path("a.tkd").stat().st_size
+    assert row["bpp"] == 8 * row["bytes"] / (64 * 96)
+
+
+def test_a_killed_run_goes_on_and_ends_alike(folder: Path, alone: None) -> None:
+    short = ("bench", "run", "pictures", "-m", "vq_test", "--baselines", "jpeg", "--quiet", "-o")
+    command = [sys.executable, "-m", "tokodec.cli.main", *short, "out"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    journal = Path("out/journal.jsonl")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (journal.exists() and len(journal.read_bytes().splitlines()) > 5):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = journal.read_bytes()
+    journal.write_bytes(before + b'{"contestant": "jp')  # as if the kill had torn a line
+    assert main.run((*short, "out")) == 0
+    assert journal.read_bytes().startswith(before[: before.rindex(b"\n")])
+    resumed = results()
+    assert main.run((*short, "whole")) == 0
+    assert untimed(resumed["rows"]) == untimed(results("whole/results.json")["rows"])
+
+
+def test_results_of_another_protocol_are_not_mixed(folder: Path, alone: None, capfd: pytest.CaptureFixture[str]) -> None:
+    short = ("bench", "run", "pictures", "-m", "vq_test", "-o", "out", "--quiet")
+    assert main.run(short) == 0
+    paint(Path("pictures/b.png"), 50, 70, 3)
+    assert main.run(short) == 2
+    assert "pictures differ; choose another folder" in capfd.readouterr().err
+
+
+def test_a_picture_that_fails_is_counted_in_the_title(folder: Path, alone: None) -> None:
+    Path("pictures/c.png").write_bytes(b"no picture")
+    assert main.run(("bench", "run", "pictures", "-m", "vq_test", "--baselines", "jpeg", "-o", "out", "--quiet")) == 3
+    found = results()
+    assert "30 of 45 scored, 15 FAILED" in found["title"]
+    assert found["title"] in Path("out/results.md").read_text()
+    assert sum(row["error"] is None for row in found["rows"]) + sum(row["error"] is not None for row in found["rows"]) == 45
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("pictures",), 2, "name the folder"),
+        (("nowhere", "-o", "out"), 2, "neither a folder of pictures nor a suite; suites are kodak"),
+        (("kodak", "-o", "out"), 2, "needs its pictures: --data"),
+        (("kodak", "--data", "pictures", "-o", "out"), 4, "lacks 24 of the suite's 24 pictures"),
+        (("pictures", "-o", "out", "-m", "nobody"), 6, "no model 'nobody'"),
+        (("pictures", "-o", "out", "--baselines", "bpg"), 2, "there is no baseline 'bpg'"),
+        (("pictures", "-o", "out", "--baselines", "jpeg,jpeg"), 2, "named twice"),
+        (("empty", "-o", "out"), 4, "no pictures in empty"),
+    ],
+)
+def test_what_is_asked_wrongly(folder: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, message: str) -> None:
+    Path("empty").mkdir()
+    assert main.run(("bench", "run", *arguments)) == code
+    assert message in capfd.readouterr().err
+
+
+def test_an_anchor_that_does_not_take_part(folder: Path, alone: None, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main.run((*COMMAND, "--anchor", "avif")) == 2
+    assert "avif does not take part" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", [n for n in BASELINES if "avif" not in n or n == "avif"])
+def test_baselines_keep_the_size_and_grow_with_quality(folder: Path, name: str) -> None:
+    baseline, picture = Baseline(name), np.asarray(Image.open("pictures/b.png"))
+    sizes = []
+    for quality in (baseline.settings[0], baseline.settings[-1]):
+        data = baseline.encode(picture, quality)
+        assert baseline.decode(data).shape == picture.shape
+        sizes.append(len(data))
+    assert sizes[0] < sizes[1]
+    json.dumps(baseline.identity())
+
+
+def test_a_torn_journal_loses_its_last_line_alone(tmp_path: Path) -> None:
+    protocol = protocol_of(Suite(name="s"), [])
+    row = {"contestant": "c", "identity": "i", "setting": 0.5, "picture": "p", "error": None}
+    Journal(tmp_path, protocol).add(row)
+    path = tmp_path / "journal.jsonl"
+    whole = path.read_bytes()
+    for end in range(whole.index(b"\n") + 1, len(whole)):
+        path.write_bytes(whole[:end])
+        assert Journal(tmp_path, protocol).rows == {}
+        assert path.read_bytes() == whole[: whole.index(b"\n") + 1]
+    path.write_bytes(whole)
+    assert Journal(tmp_path, protocol).done("c", "i", 0.5, "p")
+
+
+def test_crop_rules(tmp_path: Path) -> None:
+    paint(tmp_path / "p.png", 300, 500)
+    entry = Entry(path=tmp_path / "p.png", name="p.png", sha256="")
+    assert load(entry, Suite(name="s")).shape == (300, 500, 3)
+    assert load(entry, Suite(name="s", crop="centre256")).shape == (256, 256, 3)
+    assert set(suites.CROPS) == {"native", "centre256"}
+
+
+def test_suites_are_held_to_their_rules(tmp_path: Path) -> None:
+    paint(tmp_path / "p.png", 16, 16)
+    for text, message in (
+        ('name = "s"\ncrop = "round"', "no crop rule 'round'"),
+        ('name = "s"\nqualities = [2.0]', "not numbers of 0 to 1"),
+        ('name = "s"\ncolour = 1', "no setting colour"),
+        ('name = "s"\n[[pictures]]\nname = "p.png"\nsha256 = "00"', "another picture"),
+    ):
+        (tmp_path / "s.toml").write_text(text)
+        with pytest.raises(InputError, match=message):
+            find_suite(str(tmp_path / "s.toml"), tmp_path)
+    with pytest.raises(NoInput):
+        (tmp_path / "none").mkdir()
+        find_suite(str(tmp_path / "none"), None)
+
+
+@pytest.mark.skipif(not (SHARED / "anchors").is_dir(), reason="needs the anchors and Kodak, which are not part of this repository")
+@pytest.mark.parametrize(("name", "known"), [("jpeg_progressive", "jpeg420"), ("webp", "webp")])
+def test_classical_codecs_on_kodak_are_what_is_known_of_them(name: str, known: str) -> None:
+    anchors = json.loads((SHARED / "anchors" / "classical_kodak24.json").read_text())
+    baseline = Baseline(name)
+    for i in (0, 18):
+        picture = np.asarray(Image.open(SHARED / "data" / "heldout" / "kodak" / anchors["images"][i]["name"]).convert("RGB"))
+        for point in anchors["codecs"][known]["points"][::5]:
+            (row,) = [r for r in point["per_image"] if r["i"] == i]
+            data = baseline.encode(picture, point["param"])
+            mse = np.mean((baseline.decode(data).astype(float) - picture) ** 2)
+            assert abs(len(data) / row["bytes"] - 1) < 0.01
+            assert abs(10 * np.log10(255**2 / mse) - row["psnr"]) < 0.02

@@ -1,0 +1,143 @@
+"""Vectors to ids and back: exact, the lowest of equals, whatever stands beside a vector; and training that moves codes."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tokodec.errors import InputError
+from tokodec.quantizers.base import Quantizer
+from tokodec.quantizers.fsq import FiniteScalarQuantizer
+from tokodec.quantizers.nearest import nearest, nearest_two
+from tokodec.quantizers.order import cluster_order
+from tokodec.quantizers.vq import VectorQuantizer
+
+QUANTIZERS = [VectorQuantizer(50, 4), FiniteScalarQuantizer((8, 8, 8, 6, 5)), FiniteScalarQuantizer((3, 4))]
+
+
+def reference(z: Tensor, codes: Tensor) -> Tensor:
+    return torch.cdist(z.double(), codes.double()).argmin(1)
+
+
+@given(st.integers(0, 200), st.integers(2, 300), st.integers(1, 9), st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=60)
+def test_nearest_is_what_all_distances_say(n: int, k: int, d: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    z, codes = torch.randn(n, d, generator=generator), torch.randn(k, d, generator=generator)
+    assert torch.equal(nearest(z.double(), codes.double()), reference(z, codes))
+    ids, distances = nearest_two(z.double(), codes.double())
+    assert torch.equal(ids, nearest(z.double(), codes.double()))
+    wanted = torch.cdist(z.double(), codes.double()).sort(1).values[:, :2]
+    assert torch.allclose(distances, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [2, 3, 10, 100])
+def test_of_equally_near_codes_the_lowest(k: int) -> None:
+    codes = torch.zeros(k, 3)
+    codes[0] = 5
+    assert nearest(torch.tensor([[0.1, 0.0, 0.0], [5.0, 5.0, 5.0]]), codes).tolist() == [1, 0]
+
+
+def test_sixteen_thousand_codes_agree_with_float64() -> None:
+    z, codes = F.normalize(torch.randn(500, 8), dim=1), F.normalize(torch.randn(16384, 8), dim=1)
+    assert torch.equal(nearest(z, codes), reference(z, codes))
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS, ids=lambda q: f"{type(q).__name__}-{q.size}")
+class TestEvery:
+    def test_an_id_is_that_of_its_own_vector(self, quantizer: Quantizer) -> None:
+        ids = torch.arange(quantizer.size)[None]
+        z = quantizer.lookup(ids)
+        assert z.shape == (1, quantizer.size, quantizer.dim)
+        if isinstance(quantizer, FiniteScalarQuantizer):  # vectors lie where the bound has been applied
+            half = torch.tensor([n // 2 for n in quantizer.levels])
+            z = (torch.atanh(((z * half).double() + quantizer._offset) / quantizer._half) - quantizer._shift).float()
+        assert torch.equal(quantizer.ids(z), ids)
+
+    def test_neighbours_in_the_batch_do_not_count(self, quantizer: Quantizer) -> None:
+        z = torch.randn(5, 70, quantizer.dim)
+        together = quantizer.ids(z)
+        assert torch.equal(together, torch.cat([quantizer.ids(z[i : i + 1]) for i in range(5)]))
+        assert torch.equal(together, quantizer.choose(z).ids)
+
+    def test_no_step_within_the_margin_changes_an_id(self, quantizer: Quantizer) -> None:
+        z = torch.randn(1, 3000, quantizer.dim, dtype=torch.float64)
+        if isinstance(quantizer, VectorQuantizer):
+            z = F.normalize(z, dim=-1)  # the coordinates that it compares
+        choice = quantizer.choose(z)
+        assert float(choice.margin.min()) >= 0
+        for sign in (torch.randn_like(z).sign(), -torch.ones_like(z)):
+            step = sign * choice.margin[..., None] * 0.99
+            moved = z + step
+            if isinstance(quantizer, VectorQuantizer):  # the margin is of unit vectors
+                codes = F.normalize(quantizer.codebook.double(), dim=1)
+                assert torch.equal(nearest(moved[0], codes), choice.ids[0])
+            else:
+                assert torch.equal(quantizer.ids(moved), choice.ids)
+
+    def test_the_training_form_gives_the_same_ids_and_vectors(self, quantizer: Quantizer) -> None:
+        z = torch.randn(2, 40, quantizer.dim, requires_grad=True)
+        if isinstance(quantizer, VectorQuantizer):
+            quantizer = VectorQuantizer(quantizer.size, quantizer.dim)
+            quantized = quantizer(z)
+            assert quantized.terms["commitment"].shape == (2,)
+            assert torch.allclose(quantized.z.norm(dim=-1), torch.ones(2, 40), atol=1e-5)
+        else:
+            quantized = quantizer(z)
+            assert torch.equal(quantized.ids, quantizer.ids(z.detach()))
+            assert torch.allclose(quantized.z, quantizer.lookup(quantized.ids), atol=1e-6)
+        quantized.z.sum().backward()
+        assert z.grad is not None
+        assert bool(z.grad.any())
+
+
+def test_too_few_levels_are_refused() -> None:
+    with pytest.raises(InputError, match="at least 3"):
+        FiniteScalarQuantizer((8, 2))
+
+
+def test_codes_move_to_where_vectors_are_and_dead_ones_revive() -> None:
+    torch.manual_seed(0)
+    quantizer, centres = VectorQuantizer(32, 4), F.normalize(torch.randn(16, 4), dim=1)
+
+    def step() -> float:
+        z = centres[torch.randint(16, (8, 64))] + 0.02 * torch.randn(8, 64, 4)
+        return float(quantizer(z).terms["commitment"].mean())
+
+    step()
+    quantizer.machine.codebook = F.normalize(torch.tensor([1.0, 0, 0, 0]) + 0.01 * torch.randn(32, 4), dim=1)  # all in one corner
+    quantizer.codebook.data.copy_(quantizer.machine.codebook)
+    collapsed = step()
+    for _ in range(400):
+        last = step()
+    assert last < 0.02 * collapsed
+    assert len(quantizer.ids(centres[None]).unique()) == 16
+
+
+def test_a_model_in_use_holds_the_codebook_alone() -> None:
+    quantizer = VectorQuantizer(32, 4)
+    assert list(quantizer.state_dict()) == ["codebook"]
+    quantizer.arm()
+    assert len(quantizer.state_dict()) > 1
+
+
+def test_sorting_renames_codes_and_changes_no_vector() -> None:
+    quantizer = VectorQuantizer(100, 4)
+    z = torch.randn(1, 200, 4)
+    before = quantizer.lookup(quantizer.ids(z))
+    quantizer.sort(10)
+    assert torch.allclose(quantizer.lookup(quantizer.ids(z)), before, atol=1e-6)
+
+
+@pytest.mark.parametrize(("k", "groups"), [(1, 1), (7, 3), (64, 8), (100, 10), (90, 13)])
+def test_clusters_are_whole_cells_of_close_codes(k: int, groups: int) -> None:
+    codes = torch.randn(k, 3)
+    order = cluster_order(codes, groups)
+    assert torch.equal(order.sort().values, torch.arange(k))
+    assert torch.equal(order, cluster_order(codes, groups))
+    if k >= 64:
+        cells = codes[order].split(-(-k // groups))
+        within = torch.stack([(cell - cell.mean(0)).square().sum(1).mean() for cell in cells]).mean()
+        assert within < 0.6 * (codes - codes.mean(0)).square().sum(1).mean()
