@@ -2,10 +2,10 @@
 
     python -m benchmarks.exactness FOLDER [-m MODEL] [--device cuda]
 
-Encodes every picture of FOLDER at five qualities with 1 and 2 threads, alone and in batches of 8, contiguous and
-channels_last, float32 and bfloat16, and with other instruction sets for oneDNN and for PyTorch's own kernels; then reads
-every payload under each of these conditions and compares the CRC-32 of the symbols. Prints a table and the number of
-desyncs; exit code 1 if there is any.
+Encodes every picture of FOLDER at five qualities (a model of one rate: once) with 1 and 2 threads, alone and in batches of
+8, contiguous and channels_last, float32 and bfloat16, and with other instruction sets for oneDNN, PyTorch's own kernels and
+numpy's; then reads every payload under each of these conditions and compares the CRC-32 of the symbols. Prints a table and
+the number of desyncs; exit code 1 if there is any.
 """
 
 import argparse
@@ -45,7 +45,12 @@ def conditions(device: str) -> list[Condition]:
         Condition(threads=t, batch=b, channels_last=c, numerics=n)
         for t, b, c, n in product((1, 2), (1, 8), (False, True), ("stable", "fast"))
     ]
-    sets = (("ONEDNN_MAX_CPU_ISA", "AVX2"), ("ONEDNN_MAX_CPU_ISA", "SSE41"), ("ATEN_CPU_CAPABILITY", "default"))
+    sets = (
+        ("ONEDNN_MAX_CPU_ISA", "AVX2"),
+        ("ONEDNN_MAX_CPU_ISA", "SSE41"),
+        ("ATEN_CPU_CAPABILITY", "default"),
+        ("OPENBLAS_CORETYPE", "Nehalem"),  # of numpy, which computes the prior of ids
+    )
     isa = [Condition(environment=(pair,)) for pair in sets]
     other = [Condition(device=device, batch=b, numerics=n) for b, n in product((1, 8), ("stable", "fast"))] if device != "cpu" else []
     return grid + isa + other
@@ -96,12 +101,10 @@ def _spawn(verb: str, folder: Path, model: str, way: Condition, file: Path) -> N
 def _model(name: str, way: Condition):  # type: ignore[no-untyped-def]
     import torch
 
-    from tokodec.api import Codec
-    from tokodec.pretrained import store
+    from tokodec.files import Machine
 
     torch.set_num_threads(way.threads)
-    codec = store.load(name, device=way.device, numerics=way.numerics)
-    assert isinstance(codec, Codec)
+    codec = Machine(device=way.device, numerics=way.numerics).codec(name)
     return codec.to(memory_format=torch.channels_last if way.channels_last else torch.contiguous_format)
 
 
@@ -121,14 +124,16 @@ def _batches(folder: Path, size: int) -> Iterator[list[tuple[str, object]]]:
 def _encode(folder: Path, name: str, way: Condition, file: Path) -> None:
     import torch
 
+    from tokodec.catalogue import model_info
     from tokodec.media.pixels import to_unit
 
     codec, payloads = _model(name, way), json.loads(file.read_text())
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
+    qualities = QUALITIES if model_info(codec.name).variable_rate else (None,)
     with torch.inference_mode():
         for pictures in _batches(folder, way.batch):
             x = torch.cat([to_unit(rgb) for _, rgb in pictures]).to(way.device).contiguous(memory_format=layout)  # type: ignore[arg-type]
-            for quality in QUALITIES:
+            for quality in qualities:
                 symbols = codec.symbols(x, quality)
                 for data, crc in zip(codec.write(symbols), symbols.crc32(), strict=True):
                     payloads.setdefault(data.hex(), {"crc": crc, "size": symbols.size, "by": []})["by"].append(str(way))

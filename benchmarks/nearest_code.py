@@ -4,8 +4,8 @@
 
 Forms: ``expanded``, z^2 + e^2 - 2 z e and its argmin, as in taming-transformers and LlamaGen; ``cdist``, torch.cdist and its
 argmin; ``vector-quantize-pytorch``, the package's module in eval mode; ``tokodec``, :func:`tokodec.quantizers.nearest.nearest`.
-Rounds interleave all forms; ratios are of CPU seconds, round by round. Memory is what the process's peak grows by, each form in a
-process of its own. All forms must give the same ids as a search in float64.
+Rounds interleave all forms; ratios are of CPU seconds, round by round. Memory is what the process's peak grows by (read from Linux), each form in
+a process of its own. All forms must give the same ids as a search in float64.
 """
 
 import argparse
@@ -15,7 +15,6 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch reads it
 
 import json
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -72,9 +71,15 @@ def peak_growth(form: str, count: int) -> int:
     """Bytes, in this process."""
     z, e = data(count)
     FORMS[form](z[:64], e)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # Linux: the peak starts anew from what is held now
+    before = _peak()
     FORMS[form](z, e)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    return _peak() - before
+
+
+def _peak() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def measured(count: int) -> dict[str, dict[str, float]]:

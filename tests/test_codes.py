@@ -47,7 +47,9 @@ CODES = [
     Latents(z=torch.randn(2, 4, 3, 5), size=(24, 40)),
     Latents(z=torch.randn(2, 4, 3, 5).bfloat16(), size=(24, 40)),
     Bitstream(data=[b"abc", b""], size=(3, 4)),
-    Symbols(values={"z": torch.ones(2, 1, 1, 1, dtype=torch.int32)}, level=torch.tensor([1, 2]), size=(3, 4), context={"m": torch.rand(2, 1)}),
+    Symbols(
+        values={"z": torch.ones(2, 1, 1, 1, dtype=torch.int32)}, level=torch.tensor([1, 2]), size=(3, 4), context={"m": torch.rand(2, 1)}
+    ),
 ]
 
 
@@ -164,3 +166,37 @@ def test_sequences_that_do_not_fit(sequence: list[int], separator: int | None, m
     like = Tokens(streams={"a": Stream(ids=torch.zeros(1, 2, 2, dtype=torch.int64), axes=("h", "w"), vocab=(4,))}, size=(2, 2))
     with pytest.raises(InputError, match=message):
         Tokens.unflatten([torch.tensor(sequence)], like, 0, separator)
+
+
+@pytest.mark.parametrize("sequence", [torch.zeros(4), torch.zeros(2, 2, dtype=torch.int64), torch.zeros(4, dtype=torch.bool)])
+def test_sequences_are_whole_numbers_along_one_axis(sequence: Tensor) -> None:
+    like = Tokens(streams={"a": Stream(ids=torch.zeros(1, 2, 2, dtype=torch.int64), axes=("h", "w"), vocab=(4,))}, size=(2, 2))
+    with pytest.raises(InputError, match="whole numbers"):
+        Tokens.unflatten([sequence], like)
+    with pytest.raises(InputError, match="no sequences"):
+        Tokens.unflatten([], like)
+
+
+@given(st.integers(0, 999), st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_codebooks_of_varying_length_come_back(seed: int, separated: bool) -> None:
+    code = tokens(stream(("n", "k"), seed, varies=True))
+    separator = 10**7 if separated else None
+    (again,) = Tokens.unflatten(code.flatten(5, separator), code, 5, separator).streams.values()
+    (wanted,) = code.streams.values()
+    assert again.lengths is not None
+    assert torch.equal(again.lengths, wanted.lengths)
+    assert torch.equal(again.ids, wanted.ids[:, : again.ids.shape[1]])
+
+
+def test_only_sequences_vary_in_length() -> None:
+    with pytest.raises(InputError, match="only a sequence"):
+        Stream(ids=torch.zeros(1, 2, 2, dtype=torch.int64), axes=("h", "w"), vocab=(4,), lengths=torch.tensor([1]))
+
+
+@pytest.mark.parametrize("wrong", [-1, 65_536])
+def test_ids_out_of_range_are_not_saved(wrong: int, tmp_path: Path) -> None:
+    code = Tokens(streams={"a": Stream(ids=torch.tensor([[wrong]]), axes=("n",), vocab=(65_536,))}, size=(1, 1))
+    with pytest.raises(InputError, match="0 to 65535"):
+        code.save(tmp_path / "t")
+    assert not (tmp_path / "t").exists()

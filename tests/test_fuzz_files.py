@@ -33,9 +33,10 @@ def photograph(height: int, width: int, channels: int = 3) -> np.ndarray:
     )
 
 
-@pytest.fixture(scope="module")
-def good() -> bytes:
-    return tokodec.compress(photograph(72, 100), model=TINY, quality=0.7)
+@pytest.fixture(scope="module", params=[(TINY, 0.7), ("vq_test", None)], ids=lambda made: made[0])
+def good(request: pytest.FixtureRequest) -> bytes:
+    model, quality = request.param
+    return tokodec.compress(photograph(72, 100), model=model, quality=quality)
 
 
 @pytest.fixture(scope="module")
@@ -175,8 +176,8 @@ def test_a_segment_that_claims_four_gigabytes(good: bytes) -> None:
 
 
 @pytest.mark.parametrize("level", [1024, 65535])
-def test_levels_that_do_not_exist(good: bytes, level: int) -> None:
-    file = unpack(good)
+def test_levels_that_do_not_exist(with_alpha: bytes, level: int) -> None:
+    file = unpack(with_alpha)
     payload = level.to_bytes(2, "little") + file.payload[2:]
     with pytest.raises(CorruptFile, match=f"level {level}"):
         tokodec.decompress(pack(TkdFile(header=file.header, segments=(Segment(kind=Kind.PAYLOAD, data=payload),))))

@@ -33,6 +33,8 @@ class Stream:
     lengths: Int[Tensor, " b"] | None = None
 
     def __post_init__(self) -> None:
+        if self.lengths is not None and self.axes[:1] != ("n",):
+            raise InputError(f"only a sequence, over (n) or (n, k), has lengths of its own; this lattice is over ({', '.join(self.axes)})")
         if self.ids.ndim != 1 + len(self.axes):
             raise InputError(f"ids of shape {tuple(self.ids.shape)} do not fit the axes b, {', '.join(self.axes)}")
         if self.axes[-1] == "k" and self.ids.shape[-1] != len(self.vocab):
@@ -190,7 +192,9 @@ class Tokens(_Code):
     def read_sequences(self, sequences: Sequence[Int[Tensor, " n"]], offset: int, row_separator: int | None) -> "Tokens":
         """Tokens of this layout out of sequences, see :meth:`unflatten`."""
         self._check_separator(offset, row_separator)
-        items = [self._of_sequence(torch.as_tensor(sequence), offset, row_separator) for sequence in sequences]
+        items = [self._of_sequence(_checked_sequence(torch.as_tensor(s)), offset, row_separator) for s in sequences]
+        if not items:
+            raise InputError("there are no sequences to read tokens out of")
         streams = {name: _joined(self.streams[name], [item[name] for item in items]) for name in self.streams}
         return replace(self, streams=streams, sources=())
 
@@ -323,6 +327,12 @@ def _load(kind: type[CodeT], path: Path | str) -> CodeT:
         return kind._of_parts(tensors, meta)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  of this file
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise CorruptFile(f"{path}: damaged: {error!s:.100}") from None
+
+
+def _checked_sequence(sequence: Tensor) -> Int[Tensor, " n"]:
+    if sequence.ndim != 1 or sequence.is_floating_point() or sequence.is_complex() or sequence.dtype == torch.bool:
+        raise InputError(f"a sequence is whole numbers along one axis, not {tuple(sequence.shape)} of {sequence.dtype}")
+    return sequence
 
 
 def _joined(like: Stream, items: Sequence[Int[Tensor, "..."]]) -> Stream:

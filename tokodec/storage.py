@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from tokodec.errors import CorruptFile, NoInput
+from tokodec.errors import CorruptFile, InputError, NoInput
 
 _KEY = "tokodec"
 
@@ -42,5 +42,7 @@ def read(path: Path) -> bytes:
 
 
 def compact(ids: Tensor, size: int) -> Tensor:
-    """Ids in ``range(size)`` in two bytes each, or four where two do not do."""
+    """Ids in ``range(size)`` in two bytes each, or four where two do not do. Raises InputError for ids out of range, which would wrap."""
+    if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < size:
+        raise InputError(f"ids are 0 to {size - 1}; these reach from {int(ids.min())} to {int(ids.max())}")
     return ids.to(torch.uint16 if size <= 1 << 16 else torch.uint32)

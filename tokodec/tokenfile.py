@@ -2,12 +2,13 @@
 
 Three formats hold the same: ``jsonl`` for people and other languages, ``npz`` for numpy, ``safetensors`` for everything else.
 docs/tokens.md lays them out. Whatever comes out of a file was checked: sizes before anything is allocated, ids against their
-vocabulary, names so that none leads out of a folder.
+vocabulary, names so that none leads out of a folder, everything against a checksum.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import torch
 
@@ -16,8 +17,6 @@ from tokodec.atomic import write_whole
 from tokodec.codes import Stream, Tokens
 from tokodec.errors import CorruptFile, InputError
 from tokodec.tokenformats import FORMATS, Parts, RecordParts, StreamParts
-
-VERSION = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +29,12 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenFile:
-    """``model`` and ``fingerprint`` (8 bytes) of the tokenizer; its records in order."""
+    """``model`` and ``fingerprint`` (8 bytes) of the tokenizer; its records in order; the program that wrote it."""
 
     model: str
     fingerprint: bytes
     records: tuple[Record, ...]
+    writer: str = ""
 
 
 def format_of(path: Path) -> str:
@@ -46,8 +46,23 @@ def format_of(path: Path) -> str:
 
 
 def write_tokens(path: Path, file: TokenFile, form: str | None = None) -> None:
-    """Write a file, whole or not at all. ``form``: one of FORMATS, by default what the suffix says."""
-    write_whole(path, FORMATS[form or format_of(path)].pack(_parts(file)))
+    """Write a file, whole or not at all. ``form``: one of FORMATS, by default what the suffix says.
+
+    Raises InputError for what could not be read again: records of several pictures, ids out of range, names that are taken
+    or lead out of a folder, tokens of another model.
+    """
+    strangers = [r.name for r in file.records if r.tokens.fingerprint not in (b"", file.fingerprint)]
+    if strangers:
+        raise InputError(f"{strangers[0]}: its tokens were not made by {file.model} of fingerprint {file.fingerprint.hex()}")
+    records = [compact(record) for record in file.records]
+    write_parts(path, Parts(writer=file.writer, model=file.model, fingerprint=file.fingerprint.hex(), records=records), form)
+
+
+def write_parts(path: Path, parts: Parts, form: str | None = None) -> None:
+    """The same for records that are compact already."""
+    if len({record.name for record in parts.records}) < len(parts.records):
+        raise InputError("two records have one name")
+    write_whole(path, FORMATS[form or format_of(path)].pack(parts))
 
 
 def read_tokens(path: Path) -> TokenFile:
@@ -56,28 +71,29 @@ def read_tokens(path: Path) -> TokenFile:
     form = next((form for form in FORMATS.values() if form.recognises(data)), None)
     if form is None:
         raise CorruptFile(f"{path}: no file of tokens in a format that tokodec knows ({', '.join(FORMATS)})")
-    parts = form.unpack(data)
-    if parts.version != VERSION:
-        raise CorruptFile(f"{path}: tokens of format version {parts.version}, this reads version {VERSION}: update tokodec")
-    return _file(parts)
+    try:
+        return _file(form.unpack(data))
+    except CorruptFile as error:
+        raise CorruptFile(f"{path}: {error}") from None
 
 
-def _parts(file: TokenFile) -> Parts:
-    records = [
-        RecordParts(
-            name=record.name,
-            source=next(iter(record.tokens.sources), ""),
-            size=record.tokens.size,
-            streams={name: _stream_parts(stream) for name, stream in record.tokens.streams.items()},
-        )
-        for record in file.records
-    ]
-    return Parts(version=VERSION, model=file.model, fingerprint=file.fingerprint.hex(), records=records)
+def compact(record: Record) -> RecordParts:
+    """A record as it is stored: two or four bytes an id. Raises InputError for what could not be read again."""
+    if not is_safe(record.name):
+        raise InputError(f"{record.name[:60]!a} cannot be the name of a record: it must be printable and lead below a folder")
+    if len(record.tokens) != 1:
+        raise InputError(f"{record.name}: a record holds one picture, these tokens {len(record.tokens)}: take tokens[i : i + 1]")
+    return RecordParts(
+        name=record.name,
+        source=next(iter(record.tokens.sources), ""),
+        size=record.tokens.size,
+        streams={name: _stream_parts(stream) for name, stream in record.tokens.streams.items()},
+    )
 
 
 def _stream_parts(stream: Stream) -> StreamParts:
     ids = stream.ids[0] if stream.lengths is None else stream.ids[0, : int(stream.lengths[0])]
-    values = storage.compact(ids, max(stream.vocab)).numpy()
+    values = storage.compact(ids.cpu(), max(stream.vocab)).numpy()
     return StreamParts(axes=stream.axes, vocab=stream.vocab, varies=stream.lengths is not None, ids=values)
 
 
@@ -87,7 +103,7 @@ def _file(parts: Parts) -> TokenFile:
     names = [record.name for record in records]
     if len(set(names)) < len(names):
         raise CorruptFile("two records of the file have one name")
-    return TokenFile(model=parts.model, fingerprint=fingerprint, records=records)
+    return TokenFile(model=parts.model, fingerprint=fingerprint, records=records, writer=parts.writer)
 
 
 def _record(parts: RecordParts, model: str, fingerprint: bytes) -> Record:
@@ -124,9 +140,16 @@ def _fingerprint(digits: str) -> bytes:
 
 
 def is_safe(name: str) -> bool:
-    """Whether a name leads to a place below the folder that it is joined to, on any system."""
-    parts = PurePosixPath(name).parts
-    return bool(parts) and name.isprintable() and not {"..", "/"} & set(parts) and not set(name) & set('\\:*?"<>|') and len(name) <= 1024
+    """Whether a name leads to a place below the folder that it is joined to, on any system.
+
+    Names that are usual where they come from pass, such as ``12:30.png``, which Windows does not allow.
+    """
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    if not posix.parts or not name.isprintable() or len(name) > 1024:
+        return False
+    if posix.root or windows.anchor or ".." in (*posix.parts, *windows.parts):
+        return False
+    return os.name != "nt" or not set(name) & set(':*?"<>|')
 
 
 def summary(records: Sequence[Record]) -> Mapping[str, int]:

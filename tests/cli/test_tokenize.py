@@ -8,6 +8,7 @@ import pytest
 import torch
 from commands import draw, names, opened
 
+from tokodec import files
 from tokodec.media.pixels import to_uint8, to_unit
 from tokodec.pretrained import store
 from tokodec.tokenfile import read_tokens
@@ -121,3 +122,102 @@ def test_a_tokenizer_writes_tkd_files(tk: Any, pictures: Path) -> None:
     tk("detokenize", "t.npz", "-o", "out")
     assert np.array_equal(np.asarray(opened("a.png")), np.asarray(opened("out/a.png")))
     assert "one rate" in tk("in/a.png", "b.tkd", "-q", "0.5", *TINY).err
+
+
+def test_names_with_colons_go_there_and_back(tk: Any, pictures: Path) -> None:
+    draw("odd/12:30 what?.png", 20, 20)
+    assert tk("tokenize", "odd", "-o", "t.npz", *TINY).code == 0
+    assert tk("detokenize", "t.npz", "-o", "out").code == 0
+    assert names(Path("out")) == {"12:30 what?.png"}
+
+
+def test_a_name_that_no_record_can_have_is_told_and_left_out(tk: Any, pictures: Path) -> None:
+    draw("odd/a\nb.png", 20, 20)
+    draw("odd/c.png", 20, 20)
+    told = tk("tokenize", "odd", "-o", "t.npz", *TINY)
+    assert told.code == 3
+    assert "name of a record" in told.err
+    assert [record.name for record in read_tokens(Path("t.npz")).records] == ["c.png"]
+
+
+def test_pictures_may_go_into_this_folder(tk: Any, pictures: Path) -> None:
+    assert tk("tokenize", "in/a.png", "-o", "t.npz", *TINY).code == 0
+    assert tk("detokenize", "t.npz", "-o", ".").code == 0
+    assert Path("a.png").is_file()
+
+
+def test_records_with_one_place_are_told_first(tk: Any, pictures: Path) -> None:
+    draw("in/a.jpg", 20, 20)
+    assert tk("tokenize", "in", "-o", "t.npz", *TINY).code == 0
+    told = tk("detokenize", "t.npz", "-o", "out")
+    assert told.code == 2
+    assert "a.jpg and a.png would both become out/a.png" in told.err
+    assert not Path("out").exists()
+
+
+def test_the_file_of_tokens_is_never_an_output(tk: Any, pictures: Path) -> None:
+    assert tk("tokenize", "in/a.png", "-o", "a.png", "--format", "npz", *TINY).code == 0
+    before = Path("a.png").read_bytes()
+    assert tk("detokenize", "a.png", "-o", ".", "-f").code == 2
+    assert Path("a.png").read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_work(tk: Any, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "tokenize", lambda *_: pytest.fail("worked for nothing"))
+    told = tk("tokenize", "in", "-o", "new/t.npz", *TINY)
+    assert (told.code, "there is no folder new" in told.err) == (2, True)
+
+
+def test_fail_fast_leaves_no_file_without_the_rest(tk: Any, pictures: Path) -> None:
+    Path("in/aa.png").write_bytes(b"no picture")
+    told = tk("tokenize", "in", "-o", "t.npz", "--fail-fast", *TINY)
+    assert told.code == 3
+    assert "not written" in told.err
+    assert not Path("t.npz").exists()
+
+
+def test_dry_runs_print_what_would_be_done(tk: Any, pictures: Path) -> None:
+    assert tk("tokenize", "in", "-o", "t.npz", "--dry-run", *TINY).out == b"in/a.png -> t.npz\nin/b.jpg -> t.npz\n"
+    tk("tokenize", "in", "-o", "t.npz", *TINY)
+    assert tk("detokenize", "t.npz", "-o", "out", "--dry-run").out == b"a.png -> out/a.png\nb.jpg -> out/b.png\n"
+    assert not Path("out").exists()
+
+
+def test_another_fingerprint_is_told_once(tk: Any, pictures: Path) -> None:
+    tk("tokenize", "in", "-r", "-o", "t.npz", *TINY)
+    model = store.load("vq_test")
+    with torch.no_grad():
+        next(model.encoder.parameters()).mul_(1.5)
+    Path("own").mkdir()
+    store.save(model, Path("own/model.safetensors"), name="vq_test")
+    told = tk("detokenize", "t.npz", "-o", "out", "-m", "dir:own")
+    assert told.code == 7
+    assert told.err.count("fingerprint") == 1, "one line for the file, not one for each of three records"
+    assert not Path("out").exists()
+    assert tk("tokenize", "in", "-r", "-o", "own.npz", "-m", "dir:own").code == 0
+    assert tk("detokenize", "own.npz", "-o", "out").code == 7
+    assert tk("detokenize", "own.npz", "-o", "out", "-m", "dir:own").code == 0
+
+
+def test_side_by_side_makes_the_same_file(tk: Any, pictures: Path) -> None:
+    for form in FORMATS:
+        assert tk("tokenize", "in", "-r", "-o", f"one.{form}", *TINY).code == 0
+        assert tk("tokenize", "in", "-r", "-o", f"three.{form}", "-j", "3", *TINY).code == 0
+        assert Path(f"one.{form}").read_bytes() == Path(f"three.{form}").read_bytes()
+
+
+def test_transparency_is_laid_on_white_unless_told_otherwise(tk: Any, pictures: Path) -> None:
+    draw("alpha.png", 40, 40, 4)
+    ids = []
+    for rule in ((), ("--alpha", "flatten=white"), ("--alpha", "drop")):
+        assert tk("tokenize", "alpha.png", "-o", "t.npz", "-f", *rule, *TINY).code == 0
+        ids.append(read_tokens(Path("t.npz")).records[0].tokens.ids)
+    assert torch.equal(ids[0], ids[1])
+    assert not torch.equal(ids[0], ids[2])
+
+
+def test_what_is_held_while_tokenizing_is_the_ids(tk: Any, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[object] = []
+    monkeypatch.setattr("tokodec.cli.tokens.write_parts", lambda _path, parts, _form: held.extend(parts.records))
+    assert tk("tokenize", "in", "-o", "t.npz", *TINY).code == 0
+    assert [s.ids.dtype.itemsize for r in held for s in r.streams.values()] == [2, 2]  # type: ignore[attr-defined]

@@ -35,8 +35,23 @@ def main() -> None:
     for name, (picture, quality) in cases.items():
         path = HERE / f"{name}.tkd"
         if not path.exists():
-            path.write_bytes(compress(picture, model="hyperprior_vr_test", quality=quality))
-            Image.fromarray(np.asarray(decompress(path.read_bytes()))).save(HERE / f"{name}.png")
+            write(path, compress(picture, model="hyperprior_vr_test", quality=quality))
+    tokens = {
+        "v0-ids": sample(48, 64, 3),
+        "v0-ids-large": sample(160, 330, 3),
+        "v0-ids-alpha": sample(30, 20, 4),
+        "v0-ids-pixel": sample(1, 1, 3),
+    }
+    for name, picture in tokens.items():
+        path = HERE / f"{name}.tkd"
+        if not path.exists():
+            write(path, compress(picture, model="vq_test"))
+
+
+def write(path: Path, data: bytes) -> None:
+    """A file, and what it decodes to."""
+    path.write_bytes(data)
+    Image.fromarray(np.asarray(decompress(data))).save(path.with_suffix(".png"))
 
 
 if __name__ == "__main__":

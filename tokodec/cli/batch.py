@@ -73,7 +73,7 @@ def carry_out(jobs: Sequence[Job], prepare: Callable[[], Work], writing: Writing
     todo = check(jobs, writing)
     left_out = [job for job in jobs if job not in todo]
     if writing.dry_run:
-        return _preview(todo, left_out, running)
+        return preview(todo, left_out, running)
     there = any(job.source is None or job.source.exists() for job in todo)
     return run(todo, left_out, prepare() if there else _missing, running)
 
@@ -83,7 +83,8 @@ def _missing(job: Job) -> Result:
     raise NoInput(f"{job.source}: no such file")
 
 
-def _preview(todo: Sequence[Job], left_out: Sequence[Job], running: Running) -> int:
+def preview(todo: Sequence[Job], left_out: Sequence[Job], running: Running) -> int:
+    """Say what would be done; returns the exit code."""
     for job in todo:
         if running.json:
             talk.put_json(Outcome(job=job, seconds=0.0).row())

@@ -1,12 +1,12 @@
 """tokodec detokenize: a file of tokens back to pictures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Option
 
-from tokodec.cli import talk
-from tokodec.cli.batch import run
+from tokodec.cli.batch import preview, run
 from tokodec.cli.decompress import formats_of
 from tokodec.cli.options import Computing, Running, Writing
 from tokodec.cli.paths import STREAM, Job, check
@@ -40,17 +40,30 @@ def detokenize(
     if model is None and (file.model not in zoo() or zoo()[file.model].kind != "discrete"):
         raise CorruptFile(f"{source}: names {file.model[:60]!a}, which is no discrete tokenizer of this version; choose one with -m")
     folder = Path(writing.output)
-    pairs = {Job(source=Path(r.name), target=folder / Path(r.name).with_suffix(f".{picture_format}")): r for r in file.records}
-    todo = check(list(pairs), writing)
-    left_out = [job for job in pairs if job not in todo]
+    records = {Job(source=Path(r.name), target=folder / Path(r.name).with_suffix(f".{picture_format}")): r for r in file.records}
+    todo = _checked(list(records), Path(source), writing)
+    left_out = [job for job in records if job not in todo]
     formats = formats_of(todo, picture_format)
     if writing.dry_run or not todo:
-        talk.say(f"{len(todo)} to do, {len(left_out)} left out; nothing was done")
-        return 0
+        return preview(todo, left_out, running)
 
     from tokodec.cli.tokens import Detokenize
 
     machine = computing.machine(running.jobs)
     tokenizer = machine.tokenizer(model or file.model)
-    work = Detokenize(tokenizer=tokenizer, machine=machine, records={job.target: record for job, record in pairs.items()}, formats=formats)
-    return run(todo, left_out, work, running)
+    tokenizer.check_maker(file.records[0].tokens)  # once, not for every record
+    return run(todo, left_out, Detokenize(tokenizer=tokenizer, machine=machine, records=records, formats=formats), running)
+
+
+def _checked(jobs: Sequence[Job], source: Path, writing: Writing) -> list[Job]:
+    """Those that are to be done. The input of all of them is the file of tokens: names of records are no files here."""
+    taken: dict[Path | None, Job] = {}
+    for job in jobs:
+        if job.target in taken:
+            raise InputError(f"the records {taken[job.target].source} and {job.source} would both become {job.target}")
+        taken[job.target] = job
+    try:
+        todo = check([Job(source=source, target=job.target) for job in jobs], writing)
+    except OSError as error:  # a name that is too long here
+        raise InputError(f"{error.filename}: {error.strerror}") from None
+    return [taken[job.target] for job in todo]

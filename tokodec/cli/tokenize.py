@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from tokodec.cli import talk
-from tokodec.cli.batch import run
+from tokodec.cli.batch import preview, run
 from tokodec.cli.options import Computing, Running, Selection, Writing
 from tokodec.cli.paths import STREAM, Job, Source, check, find
 from tokodec.errors import InputError
@@ -46,9 +46,9 @@ def tokenize(
     if any(_same(source.path, target) for source in sources):
         raise InputError(f"{target} would be written over an input; name another output")
     todo = check([Job(source=sources[0].path, target=target)], writing)
+    jobs = [Job(source=source.path, target=target) for source in sources]
     if not todo or writing.dry_run:
-        talk.say(f"{len(sources) if todo else 0} to do; {target}{'' if todo else ' exists'}; nothing was done")
-        return 0
+        return preview(jobs if todo else [], [] if todo else jobs, running)
     return _run(sources, target, form, tokenizing, running, computing)
 
 
@@ -64,6 +64,8 @@ def _target(writing: Writing, tokenizing: Tokenizing) -> tuple[Path, str]:
     if tokenizing.format is not None and tokenizing.format not in FORMATS:
         raise InputError(f"there is no format {tokenizing.format!r}: {', '.join(FORMATS)}")
     target = Path(writing.output)
+    if not target.absolute().parent.is_dir():
+        raise InputError(f"{target}: there is no folder {target.parent}")
     return target, tokenizing.format or format_of(target)
 
 
@@ -81,5 +83,8 @@ def _run(sources: list[Source], target: Path, form: str, tokenizing: Tokenizing,
     places = {job.source: source.below.as_posix() for job, source in zip(jobs, sources, strict=True)}
     work = Tokenize(tokenizer=tokenizer, machine=machine, alpha=tokenizing.alpha, places=places)
     code = run(jobs, [], work, running)
+    if code and running.fail_fast:
+        talk.say(f"{target}: not written, because of the failure and --fail-fast")
+        return code
     deliver_tokens(target, form, tokenizer, [work.records[job.source] for job in jobs if job.source in work.records])
     return code

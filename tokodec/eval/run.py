@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +93,17 @@ _at_work: tuple[Contestant, Suite] | None = None
 
 def _start(named: Named, suite: Suite) -> None:
     global _at_work  # noqa: PLW0603  what a process pool's initializer is for
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     _at_work = named.make(), suite
+
+
+def _end_with_parent() -> None:
+    """A pool whose process was killed would leave its workers waiting for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _job(setting: float | None, entry: Entry) -> dict[str, Any]:

@@ -20,6 +20,7 @@ _DEVICE_BYTES = 128 << 20
 """Elsewhere few large products are better than many small ones."""
 
 
+@torch.no_grad()
 def nearest(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Int[Tensor, " n"]:
     """The index of the code with the least Euclidean distance; of equally near ones the lowest. At the precision of ``z``."""
     ids = [z.new_empty(0, dtype=torch.int64)]
@@ -29,6 +30,7 @@ def nearest(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Int[Tensor,
     return torch.cat(ids)
 
 
+@torch.no_grad()
 def nearest_two(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> tuple[Int[Tensor, " n"], Float[Tensor, "n 2"]]:
     """The nearest code as :func:`nearest` gives it, and the distances of the nearest and of the second nearest (of at least two)."""
     ids, best = [z.new_empty(0, dtype=torch.int64)], [z.new_empty(0, 2)]
@@ -57,5 +59,7 @@ def _scores(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Iterator[Fl
     bias = F.pad(-codes.square().sum(1) / 2, (0, missing), value=-torch.inf)
     transposed = F.pad(codes, (0, 0, 0, missing)).t().contiguous()
     rows = _CACHED_ROWS if z.device.type == "cpu" else max(_DEVICE_BYTES // (z.element_size() * len(codes)), 1)
+    # One piece of memory for all parts: whoever takes a part is done with it before the next.
+    scores = torch.empty(min(rows, len(z)), groups * size, dtype=z.dtype, device=z.device)
     for part in z.split(rows):
-        yield torch.addmm(bias, part, transposed).view(-1, groups, size)
+        yield torch.addmm(bias, part, transposed, out=scores[: len(part)]).view(-1, groups, size)
