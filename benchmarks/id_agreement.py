@@ -87,12 +87,17 @@ def main() -> int:
             subprocess.run([*command, "--worker", json.dumps(asdict(way)), str(file)], env=environment, check=True)
             found = json.loads(file.read_text())
             first = first or found["ids"]
-            flat, same = sum(found["ids"], []), sum(x == y for a_, b_ in zip(first, found["ids"], strict=True) for x, y in zip(a_, b_, strict=True))
-            rows.append({"way": str(way), "ids": len(flat), "equal": same})
-            print(f"{same / len(flat):10.4%} of {len(flat)} ids equal  {way}", flush=True)
+            count = sum(map(len, found["ids"]))
+            pairs = zip(first, found["ids"], strict=True)
+            same = sum(x == y for one, other in pairs for x, y in zip(one, other, strict=True))
+            rows.append({"way": str(way), "ids": count, "equal": same})
+            print(f"{same / count:10.4%} of {count} ids equal  {way}", flush=True)
             if way == Condition():
                 seen = {key: found[key] for key in ("settled", "error", "tolerance")}
-                print(f"{seen['settled']} ids of 32 pictures settled; error {seen['error']:.1e}, tolerance {seen['tolerance']:.0e}", flush=True)
+                print(
+                    f"{seen['settled']} ids of 32 pictures settled; error {seen['error']:.1e}, tolerance {seen['tolerance']:.0e}",
+                    flush=True,
+                )
     if a.output:
         meta = {"model": a.model, "folder": a.folder.name, "pictures": len(first or []), **seen}
         a.output.write_text(json.dumps({"meta": meta, "rows": rows}, indent=1) + "\n", encoding="utf-8")

@@ -2,10 +2,10 @@
 
     python -m benchmarks.nearest_code [-o RESULT.json]
 
-Forms: ``expanded``, z^2 + e^2 - 2 z e and its argmin, as in taming-transformers and LlamaGen; ``cdist``, torch.cdist and its
-argmin; ``vector-quantize-pytorch``, the package's module in eval mode; ``tokodec``, :func:`tokodec.quantizers.nearest.nearest`.
-Rounds interleave all forms; ratios are of CPU seconds, round by round. Memory is what the process's peak grows by (read from Linux), each form in
-a process of its own. All forms must give the same ids as a search in float64.
+Forms: ``expanded``, z^2 + e^2 - 2 z e and its argmin, as in taming-transformers and LlamaGen; ``cdist``, torch.cdist and
+its argmin; ``vector-quantize-pytorch``, the package's module in eval mode; ``tokodec``, its own search.
+Rounds interleave all forms; ratios are of CPU seconds, round by round. Memory is what the process's peak grows by (read from
+Linux), each form in a process of its own. All forms must give the same ids as a search in float64.
 """
 
 import argparse

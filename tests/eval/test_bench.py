@@ -131,7 +131,9 @@ def test_a_picture_that_fails_is_counted_in_the_title(folder: Path, alone: None)
         (("empty", "-o", "out"), 4, "no pictures in empty"),
     ],
 )
-def test_what_is_asked_wrongly(folder: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, message: str) -> None:
+def test_what_is_asked_wrongly(
+    folder: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, message: str
+) -> None:
     Path("empty").mkdir()
     assert main.run(("bench", "run", *arguments)) == code
     assert message in capfd.readouterr().err

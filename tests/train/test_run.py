@@ -1,14 +1,12 @@
 """Whole little runs: resumed after a kill, shared by two processes, warm-started, exported."""
 
 import dataclasses
-import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 from typing import Any
@@ -39,27 +37,6 @@ RECIPE = {
     "validation_qualities": [0.0, 1.0],
     "phase": [{"steps": 6, "crop": 64, "rounding": "noise"}, {"steps": 4, "crop": 32, "rate_end": 0.0, "reduce_from": 0.5}],
 }
-
-
-@pytest.fixture(scope="module")
-def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A webdataset shard of twelve pictures; the first two fall into the validation part."""
-    folder = tmp_path_factory.mktemp("shards")
-    rng = np.random.default_rng(0)
-    with tarfile.open(folder / "mini.tar", "w") as tar:
-        for i in range(12):
-            coarse = rng.integers(0, 255, (9, 10, 3)).astype(np.uint8)
-            buffer = io.BytesIO()
-            Image.fromarray(coarse).resize((90, 80), Image.Resampling.BICUBIC).save(buffer, "webp", quality=92)
-            add(tar, f"{i:06d}.webp", buffer.getvalue())
-            add(tar, f"{i:06d}.json", json.dumps({"sha256": f"{i * 5:02x}" + "0" * 62, "size": [90, 80]}).encode())
-    return folder
-
-
-def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    tar.addfile(member, io.BytesIO(data))
 
 
 def recipe(**change: Any) -> Recipe:

@@ -26,12 +26,8 @@ def _group() -> None:
 class Contest:
     """Who takes part, and against whom BD-rates are taken."""
 
-    models: Annotated[
-        list[str] | None, Option("--model", "-m", metavar="NAME", help="May be repeated; by default one codec.")
-    ] = None
-    baselines: Annotated[str, Option(metavar="NAME,...", help="Such as jpeg,webp,avif, each also with _ds2 and _ds4.")] = (
-        ""
-    )
+    models: Annotated[list[str] | None, Option("--model", "-m", metavar="NAME", help="May be repeated; by default one codec.")] = None
+    baselines: Annotated[str, Option(metavar="NAME,...", help="Such as jpeg,webp,avif, each also with _ds2 and _ds4.")] = ""
     anchor: Annotated[str | None, Option(metavar="NAME", help="Of BD-rates; by default the first baseline, else the first model.")] = None
 
 

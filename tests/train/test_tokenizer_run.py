@@ -1,0 +1,98 @@
+"""Runs of tokenizers: a codebook that learns and resumes, and a prior trained on a tokenizer that stays as it is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tokodec.pretrained import store
+from tokodec.settings import fill
+from tokodec.tokenizers.vq import ConvTokenizer
+from tokodec.train.loop import Trainer
+from tokodec.train.recipe import Recipe
+
+CPU = torch.device("cpu")
+RECIPE = {
+    "model": "vq_test",
+    "data": {"shards": ["*.tar"]},
+    "objective": [{"name": "reconstruction"}],
+    "batch": 4,
+    "micro_batch": 2,
+    "warmup": 2,
+    "log_every": 1,
+    "checkpoint_every": 2,
+    "validate_every": 3,
+    "validation_pictures": 2,
+    "phase": [{"steps": 6, "crop": 32, "rate_end": 0.0}],
+}
+PRIOR = {
+    "objective": [{"name": "id_bits"}],
+    "frozen": ["encoder.*", "quantizer.*", "decoder.*"],
+    "warm_start": "vq_test",
+    "validate_every": 100,
+}
+
+
+def trainer(shard: Path, out: Path, **change: Any) -> Trainer:
+    return Trainer(fill(Recipe, {**RECIPE, **change}, "recipe"), out, device=CPU, base=shard)
+
+
+def test_a_run_learns_validates_and_exports_a_tokenizer(shard: Path, tmp_path: Path) -> None:
+    weights = load_file(trainer(shard, tmp_path).run())
+    assert not [name for name in weights if "machine" in name or "net." in name], "what only training needs was exported"
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    (measured,) = lines[-1]["validation"]
+    assert measured["quality"] is None
+    assert 0 < measured["codes used"] <= 64
+    assert 1 <= measured["perplexity"] <= 64
+    model = store.load(f"dir:{tmp_path}")
+    x = torch.rand(1, 3, 40, 50)
+    with torch.inference_mode():
+        assert model.decode(model.encode(x)).shape == x.shape
+    assert store.load(f"dir:{tmp_path / 'latest.safetensors'}").name == "vq_test"
+
+
+def test_a_codebook_resumes_bit_for_bit(shard: Path, tmp_path: Path) -> None:
+    whole = load_file(trainer(shard, tmp_path / "whole").run())
+    cut = trainer(shard, tmp_path / "cut")
+    original = cut._after_step
+
+    def stop(terms: dict[str, torch.Tensor]) -> None:
+        original(terms)
+        if cut.step == 5:
+            raise KeyboardInterrupt
+
+    cut._after_step = stop  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        cut.run()
+    again = load_file(trainer(shard, tmp_path / "cut").run())
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in whole.items())
+
+
+def test_a_prior_learns_and_nothing_else_changes(shard: Path, tmp_path: Path) -> None:
+    before = store.read_weights("vq_test").tensors
+    after = load_file(trainer(shard, tmp_path, **PRIOR).run())
+    changed = {name.split(".")[0] for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert changed == {"prior"}
+    model = store.load(f"dir:{tmp_path}")
+    assert isinstance(model, ConvTokenizer)
+    assert int(model.prior.trained) == 1
+    assert model.fingerprint == store.load("vq_test").fingerprint
+
+
+def test_steps_whose_gradient_is_not_finite_are_skipped_and_counted(shard: Path, tmp_path: Path) -> None:
+    run = trainer(shard, tmp_path)
+    group = run.groups["main"]
+    before = {name: p.detach().clone() for name, p in group.parameters.items()}
+    for p in group.parameters.values():
+        p.grad = torch.full_like(p, torch.nan)
+    assert float(group.step(1.0)) == 1
+    assert all(torch.equal(p, before[name]) for name, p in group.parameters.items())
+    for p in group.parameters.values():
+        p.grad = torch.ones_like(p)
+    assert float(group.step(1.0)) == 0
+    assert not any(torch.equal(p, before[name]) for name, p in group.parameters.items())
