@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers as threads of this process: starting Python four times takes longer than all the work."""
-    from concurrent.futures import ThreadPoolExecutor
 
     def pool(workers: int, _context: object, *, initializer: Any, initargs: Any) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(1, initializer=initializer, initargs=initargs)
@@ -189,8 +189,8 @@ def test_suites_are_held_to_their_rules(tmp_path: Path) -> None:
         (tmp_path / "s.toml").write_text(text)
         with pytest.raises(InputError, match=message):
             find_suite(str(tmp_path / "s.toml"), tmp_path)
+    (tmp_path / "none").mkdir()
     with pytest.raises(NoInput):
-        (tmp_path / "none").mkdir()
         find_suite(str(tmp_path / "none"), None)
 
 
