@@ -68,12 +68,11 @@ CROPS: Mapping[str, Callable[[Image.Image], Image.Image]] = {"native": _native, 
 def find_suite(named: str, data: Path | None) -> tuple[Suite, list[Entry]]:
     """The suite of that name, path or folder, and its pictures in order of their names.
 
-    ``data``: the folder that holds a suite's pictures. Raises InputError and NoInput saying what is missing.
+    ``data``: the folder that holds a suite's pictures; with it, ``named`` is a suite even if there is a folder of that name. Raises
+    InputError and NoInput saying what is missing.
     """
     path = Path(named)
-    if path.is_dir():
-        if data is not None:
-            raise InputError(f"{named} is a folder of pictures: --data says nothing more")
+    if data is None and path.is_dir():
         return Suite(name=path.resolve().name), _all(path)
     suite = _read(path, named)
     if data is None:

@@ -94,6 +94,8 @@ def _picture(row: Mapping[str, Any]) -> str:
 
 def _delta(name: str, anchor: Table, test: Table) -> Delta:
     count = anchor[0].shape[1]
+    if len(test[0]) < 2:
+        return Delta(contestant=name, reason="one rate only")
     try:
         whole = np.arange(count)
         percent = bd_rate(_curve(anchor, whole), _curve(test, whole))
