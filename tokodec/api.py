@@ -50,6 +50,8 @@ class Autoencoder(nn.Module, ABC, Generic[CodeT]):
 
     name: str = ""
     """In the zoo, with its version; set when weights are loaded."""
+    bytes_per_pixel: int = 100
+    """Memory that coding takes for each pixel of a large picture, the picture file included; measured at 12 megapixels, rounded up."""
     fingerprint: bytes = b""
     """Hash of the weights as stored, the configuration and the entropy tables; set when weights are loaded."""
 

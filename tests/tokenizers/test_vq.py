@@ -122,6 +122,18 @@ def test_fsq_trains_and_tokenizes(picture: Any) -> None:
     assert model.decode(tokens).shape == (1, 3, 20, 33)
 
 
+def test_a_decoder_can_learn_alone(picture: Any) -> None:
+    model = zoo.create("vq_test").train()
+    assert isinstance(model, ConvTokenizer)
+    model.encoder.requires_grad_(False)
+    codes = model.quantizer.lookup(torch.arange(64)[None])
+    output = model(picture(64, 64, batch=2))
+    assert list(output.terms) == ["mse"]
+    output.terms["mse"].sum().backward()
+    assert all(p.grad is not None for p in model.decoder.parameters())
+    assert torch.equal(model.quantizer.lookup(torch.arange(64)[None]), codes), "the codebook moved"
+
+
 def test_what_is_frozen_is_not_computed(picture: Any) -> None:
     model = zoo.create("vq_test").train()
     assert isinstance(model, ConvTokenizer)

@@ -26,7 +26,7 @@ from tokodec.entropy.idprior import IdPrior
 from tokodec.entry import Entry, Weights
 from tokodec.errors import InputError
 from tokodec.nn.pyramid import Level, PyramidDecoder, PyramidEncoder
-from tokodec.quantizers.base import Choice, Quantizer
+from tokodec.quantizers.base import Choice, Quantized, Quantizer
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
 from tokodec.quantizers.vq import VectorQuantizer
 
@@ -79,6 +79,8 @@ class Window:
 class ConvTokenizer(DiscreteTokenizer):
     """See the module's docstring. Any size: pictures are padded by replication, and cropped when decoded."""
 
+    bytes_per_pixel = 160
+
     def __init__(self, config: ConvTokenizerConfig, quantizer: Quantizer) -> None:
         super().__init__()
         self.config = config
@@ -105,7 +107,7 @@ class ConvTokenizer(DiscreteTokenizer):
 
     def _reconstructed(self, x: Pixels) -> Output:
         z = self.encoder(_pad(x, self.stride) - 0.5)
-        quantized = self.quantizer(_sequence(z))
+        quantized = self.quantizer(_sequence(z)) if _trains(self.encoder) else self._fixed(z)
         pixels = self.decoder(_lattice(quantized.z, z.shape[2:])).float() + 0.5
         ids = quantized.ids.view(z.shape[0], *z.shape[2:])
         return _output(x, pixels[..., : x.shape[2], : x.shape[3]], dict(quantized.terms), ids)
@@ -113,8 +115,12 @@ class ConvTokenizer(DiscreteTokenizer):
     @torch.no_grad()
     def _tokenized(self, x: Pixels) -> Output:
         z = self.encoder(_pad(x, self.stride) - 0.5)
-        ids = self.quantizer.ids(_sequence(z.float())).view(z.shape[0], *z.shape[2:])
-        return Output(pixels=None, terms={}, aux={"ids": ids})
+        return Output(pixels=None, terms={}, aux={"ids": self._fixed(z).ids.view(z.shape[0], *z.shape[2:])})
+
+    def _fixed(self, z: Float[Tensor, "b d gh gw"]) -> Quantized:
+        """By a quantizer that is not to learn any more."""
+        ids = self.quantizer.ids(_sequence(z.float()))
+        return Quantized(z=self.quantizer.lookup(ids), ids=ids)
 
     def _measured(self, x: Pixels) -> Output:
         tokens = self.encode(x)
