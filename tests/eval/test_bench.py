@@ -139,6 +139,13 @@ def test_what_is_asked_wrongly(
     assert message in capfd.readouterr().err
 
 
+def test_a_missing_extra_is_told_before_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("tokodec.eval.plot.find_spec", lambda _: None)
+    assert main.run(("bench", "run", "pictures", "-m", "vq_test", "-o", "out")) == 6
+    assert 'pip install "tokodec[eval]"' in capfd.readouterr().err
+    assert not Path("out").exists()
+
+
 def test_an_anchor_that_does_not_take_part(folder: Path, alone: None, capfd: pytest.CaptureFixture[str]) -> None:
     assert main.run((*COMMAND, "--anchor", "avif")) == 2
     assert "avif does not take part" in capfd.readouterr().err

@@ -49,10 +49,12 @@ def run(
     if output is None:
         raise InputError("name the folder of the results with -o")
     from tokodec import files
+    from tokodec.eval import plot
     from tokodec.eval.contestants import Named
     from tokodec.eval.run import Run, carry_out
     from tokodec.eval.suite import find_suite
 
+    plot.require()
     found, entries = find_suite(suite, data)
     classical = [name.strip() for name in contest.baselines.split(",") if name.strip()]
     named = [Named(name=n, baseline=True) for n in classical]

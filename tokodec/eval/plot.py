@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from tokodec.errors import MissingExtra
@@ -26,11 +27,16 @@ def plot(points: Sequence[Point], title: str) -> dict[str, bytes]:
     return {suffix: _rendered(figure, suffix) for suffix in ("png", "svg")}
 
 
+def require() -> None:
+    """Raise MissingExtra when there can be no plot: before a run, not after it."""
+    if find_spec("matplotlib") is None:
+        raise MissingExtra("the plot of a benchmark", "eval")
+
+
 def _figure() -> Any:
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  an extra
-    except ImportError:
-        raise MissingExtra("the plot", "eval") from None
+    require()
+    from matplotlib.figure import Figure  # noqa: PLC0415  an extra
+
     return Figure(figsize=(7.5, 5), layout="constrained", dpi=120)
 
 
