@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import accumulate
@@ -71,7 +72,7 @@ class Stream:
         return math.prod(shape) + (rows if separator is not None else 0)
 
 
-class _Code:
+class _Code(ABC):
     """What all codes do: length, slicing along the batch, and moving between devices."""
 
     def _each(self, change: Any) -> Self:
@@ -96,14 +97,14 @@ class _Code:
         """The inverse of :meth:`save`. Raises NoInput, and CorruptFile for anything that is no saved code of this kind."""
         return _load(cls, path)
 
+    @abstractmethod
     def _parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors by name, and the rest as JSON."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def _of_parts(cls, tensors: dict[str, Tensor], meta: dict[str, Any]) -> Self:
         """The inverse. May raise KeyError, TypeError and ValueError for what is damaged."""
-        raise NotImplementedError
 
 
 CodeT = TypeVar("CodeT", bound=_Code)

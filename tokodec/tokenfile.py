@@ -6,7 +6,6 @@ vocabulary, names so that none leads out of a folder, everything against a check
 """
 
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -150,9 +149,3 @@ def is_safe(name: str) -> bool:
     if posix.root or windows.anchor or ".." in (*posix.parts, *windows.parts):
         return False
     return os.name != "nt" or not set(name) & set(':*?"<>|')
-
-
-def summary(records: Sequence[Record]) -> Mapping[str, int]:
-    """How many records and ids there are."""
-    ids = sum(stream.ids.numel() for record in records for stream in record.tokens.streams.values())
-    return {"records": len(records), "ids": ids}

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as parse
 from torch import Tensor, nn
 
+from tokodec import storage
 from tokodec.api import Autoencoder, DiscreteTokenizer
 from tokodec.catalogue import folder, ledger
-from tokodec.errors import InputError, ModelNotFound, WeightsMismatch
+from tokodec.errors import CorruptFile, InputError, ModelNotFound, WeightsMismatch
 from tokodec.numerics import PROFILES
 from tokodec.pretrained.tensors import write
 from tokodec.zoo import MODELS, newest
@@ -63,10 +62,9 @@ def read_weights(name: str) -> WeightsFile:
     """The weights that a name stands for (see :func:`load`), checksum verified where the ledger has one."""
     data = _bytes_of(name)
     try:
-        tensors, header = parse(data), _metadata(data)
-        meta = json.loads(header["tokodec"])
+        tensors, meta = storage.unpack(data)
         model, config = str(meta["model"]), dict(meta["config"])
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (CorruptFile, KeyError, ValueError, TypeError) as error:
         raise WeightsMismatch(f"the weights of {name} are not a tokodec weights file ({error})") from None
     return WeightsFile(model=model, config=config, tensors=tensors, fingerprint=_fingerprint(model, config, tensors))
 
@@ -108,13 +106,6 @@ def _from_hub(place: str) -> Path:
         return Path(hf_hub_download(repo, "model.safetensors", revision=revision or None))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ModelNotFound(f"hf:{place} cannot be had: {str(error).splitlines()[0]}") from None
-
-
-def _metadata(data: bytes) -> Mapping[str, str]:
-    length = int.from_bytes(data[:8], "little")
-    header: Mapping[str, Any] = json.loads(data[8 : 8 + length])
-    metadata: Mapping[str, str] = header["__metadata__"]
-    return metadata
 
 
 def _fingerprint(model: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
+
+from tokodec import storage
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
@@ -16,7 +17,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) ->
 
     The temporary name is always the same, unlike that of ``write_whole``: a run that is killed often leaves one, not many.
     """
-    data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {"tokodec": json.dumps(meta)})
+    data = storage.pack(tensors, meta)
     temporary = path.with_name(path.name + ".part")
     with temporary.open("wb") as file:
         file.write(data)

@@ -6,7 +6,7 @@ Two families share it: ``vq`` has a normalised codebook, ``fsq`` rounds each coo
 
 In ``stable`` numerics an id does not depend on the batch, the thread count, the memory layout or the device. Convolutions in
 float32 differ by about 1e-6 between those; where a vector lies closer to the border of its cell than TOLERANCE, its
-surroundings are encoded again in float64, whose differences are a billion times smaller, and that decides.
+surroundings are encoded again in float64, whose errors are some hundred million times smaller, and that decides.
 
 Sources: Esser et al., "Taming transformers for high-resolution image synthesis", CVPR 2021 (VQGAN); Sun et al., "Autoregressive
 model beats diffusion: Llama for scalable image generation", 2024 (normalised low-dimensional codes at 16,384 entries);
@@ -31,7 +31,7 @@ from tokodec.quantizers.fsq import FiniteScalarQuantizer
 from tokodec.quantizers.vq import VectorQuantizer
 
 TOLERANCE = 1e-5
-"""In coordinates as the quantizer compares them. The largest error of float32 that was seen is a fifth of it (see the card)."""
+"""In coordinates as the quantizer compares them. The largest error of float32 that was seen is a sixth of it (see the card)."""
 
 _WINDOWS = 16
 """So many are encoded together in float64."""
