@@ -1,4 +1,4 @@
-"""How fast tokenizers are: encode and decode of a 512x512 picture, ``fast`` beside ``stable``, in turns.
+"""How fast tokenizers are: encode and decode of a 512x512 picture, and photographs of 256x256 together, ``fast`` beside ``stable``, in turns.
 
     python -m benchmarks.tokenizer_speed [-m MODEL ...] [--threads 1] [-o RESULT.json]
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tokodec.media.pixels import to_unit
@@ -24,6 +25,7 @@ from tokodec.pretrained import store
 from tokodec.tokenizers.vq import ConvTokenizer
 
 ROUNDS = 11
+CROP = 256
 PICTURE = Path(__file__).parent.parent / "samples" / "astronaut.jpg"
 
 
@@ -34,7 +36,16 @@ def cpu_ms(job: Callable[[], object]) -> float:
     return (time.process_time() - start) * 1000
 
 
-def jobs(model: ConvTokenizer, x: Tensor) -> dict[str, Callable[[], object]]:
+def crops() -> Tensor:
+    """The middle CROP x CROP pixels of every photograph among the samples, each at two scales."""
+    found = [to_unit(read_picture(path).rgb) for path in sorted(PICTURE.parent.glob("*.*")) if path.suffix in (".jpg", ".png")]
+    halves = [F.interpolate(x, scale_factor=0.5, mode="area") for x in found]
+    large = [x for x in (*found, *halves) if min(x.shape[2:]) >= CROP]
+    middles = [((x.shape[2] - CROP) // 2, (x.shape[3] - CROP) // 2) for x in large]
+    return torch.cat([x[..., top : top + CROP, left : left + CROP] for x, (top, left) in zip(large, middles, strict=True)])
+
+
+def jobs(model: ConvTokenizer, x: Tensor, batch: Tensor) -> dict[str, Callable[[], object]]:
     """What is timed of one model."""
     tokens = model.encode(x)
     dtype = torch.bfloat16 if type(model.numerics).__name__ == "Fast" else torch.float32
@@ -46,6 +57,7 @@ def jobs(model: ConvTokenizer, x: Tensor) -> dict[str, Callable[[], object]]:
 
     return {
         "encode": lambda: model.encode(x),
+        f"encode {len(batch)} of {CROP}x{CROP}": lambda: model.encode(batch),
         "encoder alone": encoder,
         "decode": lambda: model.decode(tokens),
         "matrix product": lambda: [a @ b for _ in range(10)],
@@ -56,7 +68,8 @@ def measured(name: str, x: Tensor) -> dict[str, dict[str, float]]:
     """Medians of both profiles in ms, and their ratio with quartiles."""
     models = {profile: store.load(name, numerics=profile) for profile in ("stable", "fast")}
     assert all(isinstance(model, ConvTokenizer) for model in models.values())
-    todo = {profile: jobs(model, x) for profile, model in models.items()}  # type: ignore[arg-type]
+    batch = crops()
+    todo = {profile: jobs(model, x, batch) for profile, model in models.items()}  # type: ignore[arg-type]
     rows: dict[str, dict[str, float]] = {}
     for job in todo["stable"]:
         times: dict[str, list[float]] = {"stable": [], "fast": []}

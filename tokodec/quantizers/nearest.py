@@ -1,8 +1,8 @@
 """The nearest code of each vector, without a matrix of all distances.
 
 Half the squared distance less what is equal for all codes is ``|e|^2 / 2 - z e``: one multiplication with a bias. It is taken
-for a few vectors at a time, so that their rows stay in the processor's cache: what costs is not the arithmetic but writing
-and reading a matrix of vectors by codes. The best of a row is looked for in two steps, the best of each of about sqrt(k)
+for a few vectors at a time, so that their scores stay in the processor's cache: what costs is not the arithmetic but writing
+and reading a matrix of vectors by codes. The best is looked for in two steps, the best of each of about sqrt(k)
 groups and then the group of the best, because a maximum is several times as fast as a maximum with its place.
 """
 
@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-_CACHED_ROWS = 64
-"""Fastest on a processor: 64 rows of 16,384 codes are 4 MiB."""
+_CACHED = 64
+"""So many vectors at a time are fastest on a processor: with 16,384 codes 4 MiB."""
 _DEVICE_BYTES = 128 << 20
 """Elsewhere few large products are better than many small ones."""
 
@@ -25,8 +25,8 @@ def nearest(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Int[Tensor,
     """The index of the code with the least Euclidean distance; of equally near ones the lowest. At the precision of ``z``."""
     ids = [z.new_empty(0, dtype=torch.int64)]
     for scores in _scores(z, codes):
-        group = scores.amax(2).argmax(1)
-        ids.append(group * scores.shape[2] + _rows(scores, group).argmax(1))
+        group = scores.amax(1).argmax(0)
+        ids.append(group * scores.shape[1] + _columns(scores, group).argmax(1))
     return torch.cat(ids)
 
 
@@ -35,31 +35,35 @@ def nearest_two(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> tuple[I
     """The nearest code as :func:`nearest` gives it, and the distances of the nearest and of the second nearest (of at least two)."""
     ids, best = [z.new_empty(0, dtype=torch.int64)], [z.new_empty(0, 2)]
     for scores in _scores(z, codes):
-        groups = scores.amax(2)
+        groups = scores.amax(1).t()
         first = groups.max(1, keepdim=True)
-        inside = _rows(scores, first.indices[:, 0])
+        inside = _columns(scores, first.indices[:, 0])
         place = inside.argmax(1, keepdim=True)
         others = torch.cat([groups.scatter(1, first.indices, -torch.inf), inside.scatter(1, place, -torch.inf)], 1)
-        ids.append((first.indices * scores.shape[2] + place)[:, 0])
+        ids.append((first.indices * scores.shape[1] + place)[:, 0])
         best.append(torch.cat([first.values, others.amax(1, keepdim=True)], 1))
     square = z.square().sum(1, keepdim=True) - 2 * torch.cat(best)
     return torch.cat(ids), square.clamp(min=0).sqrt()
 
 
-def _rows(scores: Float[Tensor, "m groups size"], group: Int[Tensor, " m"]) -> Float[Tensor, "m size"]:
-    return scores[torch.arange(len(scores), device=scores.device), group]
+def _columns(scores: Float[Tensor, "groups size m"], group: Int[Tensor, " m"]) -> Float[Tensor, "m size"]:
+    return scores[group, :, torch.arange(len(group), device=scores.device)]
 
 
-def _scores(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Iterator[Float[Tensor, "m groups size"]]:
-    """``z e - |e|^2 / 2``: the higher, the nearer. Filled up to whole groups with what is never the best."""
+def _scores(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Iterator[Float[Tensor, "groups size m"]]:
+    """``e z - |e|^2 / 2``: the higher, the nearer. Filled up to whole groups with what is never the best.
+
+    Vectors lie along the last axis, so that a maximum over a group's codes compares whole rows of them.
+    """
     codes = codes.to(z.dtype)
     groups = math.isqrt(len(codes))
     size = -(-len(codes) // groups)
     missing = groups * size - len(codes)
-    bias = F.pad(-codes.square().sum(1) / 2, (0, missing), value=-torch.inf)
-    transposed = F.pad(codes, (0, 0, 0, missing)).t().contiguous()
-    rows = _CACHED_ROWS if z.device.type == "cpu" else max(_DEVICE_BYTES // (z.element_size() * len(codes)), 1)
+    bias = F.pad(-codes.square().sum(1) / 2, (0, missing), value=-torch.inf)[:, None]
+    padded = F.pad(codes, (0, 0, 0, missing))
+    columns = _CACHED if z.device.type == "cpu" else max(_DEVICE_BYTES // (z.element_size() * len(codes)), 1)
     # One piece of memory for all parts: whoever takes a part is done with it before the next.
-    scores = torch.empty(min(rows, len(z)), groups * size, dtype=z.dtype, device=z.device)
-    for part in z.split(rows):
-        yield torch.addmm(bias, part, transposed, out=scores[: len(part)]).view(-1, groups, size)
+    memory = torch.empty(groups * size * min(columns, len(z)), dtype=z.dtype, device=z.device)
+    for part in z.split(columns):
+        scores = memory[: groups * size * len(part)].view(groups * size, len(part))
+        yield torch.addmm(bias, padded, part.t(), out=scores).view(groups, size, -1)
