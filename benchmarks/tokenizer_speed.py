@@ -1,4 +1,4 @@
-"""How fast tokenizers are: encode and decode of a 512x512 picture, and photographs of 256x256 together, ``fast`` beside ``stable``, in turns.
+"""How fast tokenizers are, ``fast`` beside ``stable``, in turns: one picture of 512x512, and photographs of 256x256 together.
 
     python -m benchmarks.tokenizer_speed [-m MODEL ...] [--threads 1] [-o RESULT.json]
 
