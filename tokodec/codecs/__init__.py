@@ -1,6 +1,8 @@
 """The codecs, one file a family. A new family adds its name to the two lines below."""
 
-from tokodec.codecs import hyperprior_vr
+from tokodec.codecs import cheng2020, elic, factorized, hyperprior, hyperprior_vr, joint_ar
 from tokodec.entry import Entry, merge
 
-MODELS: dict[str, Entry] = merge(hyperprior_vr.MODELS)
+MODELS: dict[str, Entry] = merge(
+    cheng2020.MODELS, elic.MODELS, factorized.MODELS, hyperprior.MODELS, hyperprior_vr.MODELS, joint_ar.MODELS
+)

@@ -19,15 +19,15 @@ from typing import Any
 import constriction
 import numpy as np
 import torch
-from jaxtyping import Float, Int32, Shaped, UInt8
+from jaxtyping import Float, Int32, Integer, Shaped
 from torch import Tensor
 
-from tokodec.entropy.tables import LENGTHS, TABLES, CodingTables, Model
+from tokodec.entropy.coding import LENGTHS, CodingTables, Model
 from tokodec.errors import CorruptFile, InputError
 
 _WORD = 4
 Values = Int32[np.ndarray, " n"]
-Index = UInt8[np.ndarray, " n"]
+Index = Integer[np.ndarray, " n"]
 
 _Coder: Any = constriction.stream.stack.AnsCoder  # type: ignore[attr-defined]
 _Uniform: Any = constriction.stream.model.Uniform  # type: ignore[attr-defined]
@@ -47,11 +47,11 @@ _NOWHERE = np.empty(0, np.intp)
 class Hand(ABC):
     """Takes the groups of a walk in order."""
 
-    def expect(self, index: UInt8[Tensor, "b c h w"]) -> None:  # noqa: B027 - only a reader cares
+    def expect(self, index: Integer[Tensor, "b c h w"]) -> None:  # noqa: B027 - only a reader cares
         """Told of some of the tables of the next group, as soon as they are known."""
 
     @abstractmethod
-    def take(self, name: str, index: UInt8[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
+    def take(self, name: str, index: Integer[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
         """The symbols of group ``name``, whose code tables are ``index`` and whose values are expected around ``mean``."""
 
 
@@ -61,7 +61,7 @@ class Holder(Hand):
     def __init__(self, values: Mapping[str, Int32[Tensor, "b c h w"]]) -> None:
         self._values = values
 
-    def take(self, name: str, index: UInt8[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
+    def take(self, name: str, index: Integer[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
         return self._values[name]
 
 
@@ -73,7 +73,7 @@ class Meter(Holder):
         self._tables = tables
         self.bits: dict[str, float] = {}
 
-    def take(self, name: str, index: UInt8[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
+    def take(self, name: str, index: Integer[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
         values = super().take(name, index, mean)
         self.bits[name] = float(self._tables.bits(_flat(index), _flat(values)).sum())
         return values
@@ -87,7 +87,7 @@ class Tally(Holder):
         self._tables = tables
         self.seen = np.zeros(tables.size, np.int64)
 
-    def take(self, name: str, index: UInt8[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
+    def take(self, name: str, index: Integer[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
         values = super().take(name, index, mean)
         self.seen += np.bincount(self._tables.places(_flat(index), _flat(values)), minlength=self.seen.size)
         return values
@@ -101,14 +101,14 @@ class Writer(Holder):
         self._tables = tables
         self._written: list[tuple[Values, Model]] = []
 
-    def take(self, name: str, index: UInt8[Tensor, "1 c h w"], mean: Float[Tensor, "1 c h w"] | float) -> Int32[Tensor, "1 c h w"]:
+    def take(self, name: str, index: Integer[Tensor, "1 c h w"], mean: Float[Tensor, "1 c h w"] | float) -> Int32[Tensor, "1 c h w"]:
         values = super().take(name, index, mean)
         self.write(_flat(index), _flat(values))
         return values
 
     def write(self, index: Index, values: Values) -> None:
         """Write one group of symbols."""
-        counts = _counts(index)
+        counts = self._tables.occurrences(index)
         order = _order(index, counts, self._tables.skip_below)
         narrow = np.clip(values, -128, 127).astype(np.int8)
         escaped = [_NOWHERE]
@@ -160,12 +160,12 @@ class Reader(Hand):
         self._coder = _Coder(words)
         self._least = 0.0
 
-    def take(self, name: str, index: UInt8[Tensor, "1 c h w"], mean: Float[Tensor, "1 c h w"] | float) -> Int32[Tensor, "1 c h w"]:
+    def take(self, name: str, index: Integer[Tensor, "1 c h w"], mean: Float[Tensor, "1 c h w"] | float) -> Int32[Tensor, "1 c h w"]:
         return shaped(torch.from_numpy(self.read(_flat(index))).to(index.device), index)
 
-    def expect(self, index: UInt8[Tensor, "1 c h w"]) -> None:
+    def expect(self, index: Integer[Tensor, "1 c h w"]) -> None:
         """Raise CorruptFile if the bits that are left cannot hold what was told of since the last group."""
-        self._expect(_counts(_flat(index)))
+        self._expect(self._tables.occurrences(_flat(index)))
 
     def _expect(self, counts: np.ndarray) -> None:
         self._least += float(counts @ self._tables.least_bits)
@@ -174,7 +174,7 @@ class Reader(Hand):
 
     def read(self, index: Index) -> Values:
         """Read one group of symbols."""
-        counts = _counts(index)
+        counts = self._tables.occurrences(index)
         self._least = 0.0
         self._expect(counts)
         self._least = 0.0
@@ -211,11 +211,6 @@ class Reader(Hand):
             raise CorruptFile("the entropy-coded stream is damaged, or longer than its picture")
 
 
-def _counts(index: Index) -> np.ndarray:
-    """How often each table occurs."""
-    return torch.bincount(torch.from_numpy(index), minlength=TABLES).numpy()
-
-
 def _equal(ascending: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """Value, start and stop of every run of equal values."""
     starts = np.flatnonzero(np.diff(ascending, prepend=ascending[0] + 1)).tolist()
@@ -225,7 +220,7 @@ def _equal(ascending: np.ndarray) -> Iterator[tuple[int, int, int]]:
 
 def _order(index: Index, counts: np.ndarray, skip_below: int) -> np.ndarray:
     """Places of the symbols that are coded, sorted by table."""
-    return np.argsort(index, kind="stable")[int(counts[:skip_below].sum()) :]  # a radix sort on bytes
+    return np.argsort(index, kind="stable")[int(counts[:skip_below].sum()) :]  # a radix sort on 8 and 16 bits
 
 
 def _gather(values: np.ndarray, places: np.ndarray) -> np.ndarray:

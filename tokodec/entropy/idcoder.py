@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tokodec.entropy.idnet import KNOWN
 from tokodec.entropy.idprior import ACTIVATION_MAX, Frozen, Layer
 from tokodec.entropy.schedule import MARGIN, PASSES
-from tokodec.entropy.tables import PRECISION
+from tokodec.entropy.coding import PRECISION
 from tokodec.errors import CorruptFile
 
 Grid = Int[np.ndarray, "gh gw"]

@@ -1,0 +1,57 @@
+"""Code tables of a model as they are stored with its weights: integers, made once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tokodec.entropy.coding import LENGTHS, PRECISION, CodingTables, Counts, split, to_counts
+from tokodec.errors import WeightsMismatch
+
+
+class CodeTables(nn.Module):
+    """Tables of any radius: one after the other in ``counts``, then, as the coder wants them, those of lengths of escapes.
+
+    A fresh model has none. How long the buffers are depends on the weights, so loading takes the length that comes.
+    Raises WeightsMismatch where they cannot be tables.
+    """
+
+    counts: Tensor
+    radius: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("counts", torch.zeros(0, dtype=torch.int32))
+        self.register_buffer("radius", torch.zeros(0, dtype=torch.int32))
+        self._coding: CodingTables | None = None
+
+    def fill(self, tables: Sequence[Counts]) -> None:
+        """Take tables of -r..r and an escape each."""
+        lengths = to_counts(np.exp2(-np.arange(1.0, LENGTHS + 1)))
+        device = self.counts.device
+        self.counts = torch.from_numpy(np.concatenate([*tables, *([lengths] * len(tables))])).to(device, torch.int32)
+        self.radius = torch.tensor([(len(t) - 2) // 2 for t in tables], dtype=torch.int32, device=device)
+        self._coding = None
+
+    @property
+    def coding(self) -> CodingTables:
+        """As the entropy coder wants them. Made on first use."""
+        if self._coding is None:
+            self._coding = CodingTables(*self._checked(), skip_below=0)
+        return self._coding
+
+    def _checked(self) -> tuple[np.ndarray, np.ndarray]:
+        counts, radius = self.counts.cpu().numpy(), self.radius.cpu().numpy()
+        fits = bool((radius >= 0).all()) and len(counts) == int((2 * radius.astype(np.int64) + 2 + LENGTHS).sum())
+        if not fits or not len(radius) or any(t.min() < 1 or t.sum() != 1 << PRECISION for t in split(counts.astype(np.int64), radius)):
+            raise WeightsMismatch("the weights have no code tables, or damaged ones: convert or train the model again")
+        return counts, radius
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        for name in ("counts", "radius"):
+            if prefix + name in state_dict:
+                setattr(self, name, torch.zeros_like(state_dict[prefix + name], device=getattr(self, name).device))
+        self._coding = None
+        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]

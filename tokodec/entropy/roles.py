@@ -1,0 +1,163 @@
+"""Who walks: a model goes through its latents once, group by group, and whoever learns, rounds, reads or rebuilds is asked for each.
+
+There is one walk, so they cannot disagree on the order or on what is known when. Whoever has to do with bits walks in
+float64: scales decide code tables, and everything else tolerates its errors (see :class:`Exact`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Int32, Integer
+from torch import Tensor
+
+from tokodec.entropy import gaussian
+from tokodec.entropy.coder import Reader
+from tokodec.entropy.density import Density
+from tokodec.entropy.gaussian import gaussian_bits
+from tokodec.entropy.part import Grid, Part, lattice_of, rows_of
+from tokodec.entropy.rounding import Rounding
+
+MARGIN = 1e-8
+"""No scale that was written stands closer to the border between two tables, in tables. Errors of float64 are a thousandth of it."""
+NUDGE = 1 / 1024
+"""In tables: how much further all scales stand with every nudge."""
+
+
+class Role(ABC):
+    """Takes the groups of a walk in order. All values that it returns are as the decoder has them."""
+
+    @abstractmethod
+    def density(self, name: str, density: Density, grid: Grid) -> Float[Tensor, "b c h w"]:
+        """A whole lattice under a density for each channel."""
+
+    @abstractmethod
+    def gaussian(
+        self, name: str, mean: Float[Tensor, "b n c"], scale: Float[Tensor, "b n c"], part: Part, whole: tuple[int, int]
+    ) -> Float[Tensor, "b n c"]:
+        """A part of a lattice of ``whole`` (places, channels) under Gaussians."""
+
+    def foreseen(self, name: str) -> Float[Tensor, "b hw c"] | None:
+        """All values of a lattice before any is asked for, if whoever walks knows them."""
+        return None
+
+
+class Learner(Role):
+    """Trains: knows the latents, stands in for rounding, and adds up ``bits``, by name and item."""
+
+    def __init__(self, latents: Mapping[str, Float[Tensor, "b c h w"]], rounding: Rounding) -> None:
+        self._latents, self._rounding = latents, rounding
+        self.bits: dict[str, Float[Tensor, " b"]] = {}
+
+    def density(self, name: str, density: Density, grid: Grid) -> Float[Tensor, "b c h w"]:
+        v = self._latents[name] - density.medians
+        self.bits[name] = density.bits(self._rounding.for_rate(v) + density.medians)
+        return self._rounding.for_decoder(v) + density.medians
+
+    def gaussian(
+        self, name: str, mean: Float[Tensor, "b n c"], scale: Float[Tensor, "b n c"], part: Part, whole: tuple[int, int]
+    ) -> Float[Tensor, "b n c"]:
+        mean, scale = mean.float(), scale.float()  # whatever the autocast
+        v = part.cut(rows_of(self._latents[name])) - mean
+        bits = gaussian_bits(self._rounding.for_rate(v), scale)
+        self.bits[name] = self.bits[name] + bits if name in self.bits else bits
+        return self._rounding.for_decoder(v) + mean
+
+    def foreseen(self, name: str) -> Float[Tensor, "b hw c"]:
+        return self._rounding.for_decoder(rows_of(self._latents[name]))
+
+
+class Exact(Role):
+    """Has to do with bits. ``symbols`` and ``index``, the code tables, are whole lattices as rows, by name.
+
+    A symbol decodes if both sides take it from the same table, which the scale decides. Float64 gives scales to about 1e-14
+    of their size, on any machine in any order of summation; the encoder makes sure that none stands within MARGIN of a border
+    (:class:`Encoder`). Means need no such care: their last digits change no symbol.
+    """
+
+    def __init__(self, first_density: int, nudge: Int[Tensor, " b"]) -> None:
+        self._first_density = first_density
+        self._shift = nudge[:, None, None].double() * NUDGE
+        self.symbols: dict[str, Int32[Tensor, "b hw c"]] = {}
+        self.index: dict[str, Integer[Tensor, "b hw c"]] = {}
+
+    def density(self, name: str, density: Density, grid: Grid) -> Float[Tensor, "b c h w"]:
+        index = density_index(self._first_density, density.channels, grid, len(self._shift)).to(density.quantiles.device)
+        whole = Part(start=0, stop=density.channels)
+        self.index[name] = index
+        self.symbols[name] = self._settle(name, index, density.medians[:, 0, 0], whole)
+        return lattice_of(self.symbols[name].double() + density.medians[:, 0, 0], grid)
+
+    def gaussian(
+        self, name: str, mean: Float[Tensor, "b n c"], scale: Float[Tensor, "b n c"], part: Part, whole: tuple[int, int]
+    ) -> Float[Tensor, "b n c"]:
+        places = gaussian.place(scale).add_(self._shift)
+        self._look(places)
+        index = gaussian.table_of(places)
+        symbols = self._settle(name, index, mean, part)
+        if name not in self.symbols:
+            self.symbols[name] = torch.zeros(len(mean), *whole, dtype=torch.int32, device=mean.device)
+            self.index[name] = torch.zeros(len(mean), *whole, dtype=torch.uint8, device=mean.device)
+        part.paste(self.symbols[name], symbols)
+        part.paste(self.index[name], index)
+        return symbols + mean
+
+    def _look(self, places: Float[Tensor, "b n c"]) -> None:
+        """At where the scales of a group stand."""
+
+    @abstractmethod
+    def _settle(
+        self, name: str, index: Integer[Tensor, "b n c"], mean: Float[Tensor, "*#b #n c"], part: Part
+    ) -> Int32[Tensor, "b n c"]:
+        """The symbols of a part."""
+
+
+class Encoder(Exact):
+    """Rounds latents. ``close``: the items of the batch with a scale too close to a border."""
+
+    def __init__(self, first_density: int, nudge: Int[Tensor, " b"], latents: Mapping[str, Float[Tensor, "b c h w"]]) -> None:
+        super().__init__(first_density, nudge)
+        self._latents = {name: rows_of(v) for name, v in latents.items()}
+        self.close = torch.zeros_like(nudge, dtype=torch.bool)
+
+    def _look(self, places: Float[Tensor, "b n c"]) -> None:
+        distance = (places - places.round()).abs_().masked_fill_((places < -0.5) | (places > gaussian.TABLES - 1.5), 1.0)
+        self.close |= distance.flatten(1).amin(1) < MARGIN
+
+    def _settle(
+        self, name: str, index: Integer[Tensor, "b n c"], mean: Float[Tensor, "*#b #n c"], part: Part
+    ) -> Int32[Tensor, "b n c"]:
+        return (part.cut(self._latents[name]) - mean).round_().clamp_(-(2**30), 2**30).to(torch.int32)
+
+
+class Decoder(Exact):
+    """Reads one picture."""
+
+    def __init__(self, first_density: int, nudge: Int[Tensor, " 1"], reader: Reader) -> None:
+        super().__init__(first_density, nudge)
+        self._reader = reader
+
+    def _settle(
+        self, name: str, index: Integer[Tensor, "1 n c"], mean: Float[Tensor, "*#b #n c"], part: Part
+    ) -> Int32[Tensor, "1 n c"]:
+        values = self._reader.read(np.ascontiguousarray(index.flatten().cpu().numpy()))
+        return torch.from_numpy(values).to(index.device).view(index.shape)
+
+
+class Rebuilder(Exact):
+    """Knows the symbols, and finds out what follows from them."""
+
+    def __init__(self, first_density: int, nudge: Int[Tensor, " b"], symbols: Mapping[str, Int32[Tensor, "b c h w"]]) -> None:
+        super().__init__(first_density, nudge)
+        self._known = {name: rows_of(v) for name, v in symbols.items()}
+
+    def _settle(
+        self, name: str, index: Integer[Tensor, "b n c"], mean: Float[Tensor, "*#b #n c"], part: Part
+    ) -> Int32[Tensor, "b n c"]:
+        return part.cut(self._known[name])
+
+
+def density_index(first: int, channels: int, grid: Grid, batch: int) -> Int[Tensor, "b hw c"]:
+    """The code tables of a lattice under densities: one a channel, from ``first`` on. 16 bits, on the processor."""
+    return torch.arange(first, first + channels, dtype=torch.int16).expand(batch, grid[0] * grid[1], channels)
