@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -52,6 +53,8 @@ class Autoencoder(nn.Module, ABC, Generic[CodeT]):
     """In the zoo, with its version; set when weights are loaded."""
     bytes_per_pixel: int = 100
     """Memory that coding takes for each pixel of a large picture, the picture file included; measured at 12 megapixels, rounded up."""
+    stored: torch.dtype = torch.float16
+    """Of parameters in weights files."""
     fingerprint: bytes = b""
     """Hash of the weights as stored, the configuration and the entropy tables; set when weights are loaded."""
 

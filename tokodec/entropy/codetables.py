@@ -5,10 +5,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokodec.entropy.coding import LENGTHS, PRECISION, CodingTables, Counts, split, to_counts
 from tokodec.errors import WeightsMismatch
+
+
+_LEAST = 2.0**-16
+
+
+def robust_counts(share: Float[np.ndarray, " n"]) -> Counts:
+    """Counts in proportion to ``share``, but none below 2**-16 of all.
+
+    That is the finest that tables of the usual 16 bits have. Trained models are surer of zeros than they should be, so finer
+    ones would cost more bits, not fewer.
+    """
+    return to_counts((share / share.sum()).clip(min=_LEAST))
 
 
 class CodeTables(nn.Module):

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokodec.entropy.coding import Counts, to_counts
+from tokodec.entropy.codetables import robust_counts
+from tokodec.entropy.coding import Counts
 from tokodec.nn.bound import lower_bound
 
 _START_SCALE = 10.0
@@ -90,4 +91,4 @@ class Density(nn.Module):
         sign = torch.where(logits[:-1] + logits[1:] > 0, -1.0, 1.0)
         inside = (torch.sigmoid(sign * logits[1:]) - torch.sigmoid(sign * logits[:-1])).abs()
         outside = torch.sigmoid(logits[:1]) + torch.sigmoid(-logits[-1:])
-        return to_counts(torch.cat([inside, outside]).clamp(min=0).cpu().numpy())
+        return robust_counts(torch.cat([inside, outside]).clamp(min=0).cpu().numpy())

@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tokodec.entropy.alphabet import PACKED
-from tokodec.entropy.coding import Counts, to_counts
+from tokodec.entropy.codetables import robust_counts
+from tokodec.entropy.coding import Counts
 from tokodec.nn.bound import lower_bound
 
 TABLES = 64
@@ -62,4 +63,4 @@ def _table(scale: float) -> Counts:
     edges = (torch.arange(radius + 1, dtype=torch.float64) + 0.5) / scale
     above = 0.5 * torch.erfc(math.sqrt(0.5) * edges)
     side = (above[:-1] - above[1:]).tolist()
-    return to_counts(np.array([*reversed(side), 1 - 2 * float(above[0]), *side, 2 * float(above[-1])]))
+    return robust_counts(np.array([*reversed(side), 1 - 2 * float(above[0]), *side, 2 * float(above[-1])]))

@@ -1,6 +1,7 @@
 """Weights files: one safetensors file is a whole model, its name and configuration in the header.
 
-Floating parameters are stored in 16 bits, exact tables as the integers they are. The checksum in the ledger is verified
+Floating parameters are stored as the architecture says (``stored``: 16 bits for ours, 32 for converted ones), exact tables as the
+integers they are. The checksum in the ledger is verified
 before anything is parsed, keys are strict, and only architectures of the zoo can be named: a file never runs code.
 """
 
@@ -54,7 +55,8 @@ def load(name: str, *, device: str | torch.device = "cpu", numerics: str = "stab
 
 def save(model: nn.Module, path: Path, *, name: str) -> None:
     """Write ``model`` as one file. ``name`` is the entry of the zoo that it is."""
-    tensors = {key: (t.half() if t.is_floating_point() and key in _parameters(model) else t) for key, t in model.state_dict().items()}
+    stored = model.stored if isinstance(model, Autoencoder) else torch.float16
+    tensors = {key: (t.to(stored) if t.is_floating_point() and key in _parameters(model) else t) for key, t in model.state_dict().items()}
     write(path, tensors, {"model": name, "config": asdict(model.config)})  # type: ignore[call-overload]
 
 
@@ -137,9 +139,10 @@ def _fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     own = model.state_dict()
     problems = [f"missing {key}" for key in own if key not in tensors]
     problems += [f"unexpected {key}" for key in tensors if key not in own]
-    problems += [
-        f"{key} is {tuple(t.shape)}, not {tuple(own[key].shape)}" for key, t in tensors.items() if key in own and t.shape != own[key].shape
-    ]
+    if not problems:
+        try:
+            model.load_state_dict(dict(tensors))  # shapes are each module's own affair: some take the length that comes
+        except RuntimeError as error:
+            problems = [line.strip() for line in str(error).splitlines()[1:]]
     if problems:
         raise WeightsMismatch(f"the weights do not fit: {'; '.join(problems[:12])}{' ...' if len(problems) > 12 else ''}")
-    model.load_state_dict(dict(tensors))

@@ -1,0 +1,1 @@
+"""Weights of other projects, brought into this one's form."""

@@ -1,0 +1,31 @@
+"""Reading what other projects save: tensors by name, never code."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tokodec.errors import InputError, ModelNotFound
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file of safetensors or of torch, also where it is ``state_dict`` of a training checkpoint.
+
+    Raises ModelNotFound for a file that cannot be read, and InputError for one that holds something else.
+    """
+    try:
+        found: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelNotFound(f"{path} cannot be read ({error.strerror or error})") from None
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise InputError(f"{path} holds no weights that can be read without running code ({str(error).splitlines()[0]:.120})") from None
+    for key in ("state_dict", "model", "model_state_dict"):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not found or not all(isinstance(v, Tensor) for v in found.values()):
+        raise InputError(f"{path} holds no state dict: tensors by name")
+    return {str(name): tensor for name, tensor in found.items()}
