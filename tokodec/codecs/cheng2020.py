@@ -15,6 +15,7 @@ from tokodec.entropy.checkerboard import Checkerboard
 from tokodec.entropy.path import HyperPath
 from tokodec.entropy.serial import Serial
 from tokodec.entry import Entry, Weights
+from tokodec.nn.precise import PreciseConv
 from tokodec.nn.residual import Attention, ResidualBlock, ResidualDown, ResidualUp
 from tokodec.nn.strided import Subpixel, conv
 
@@ -74,8 +75,8 @@ def _hyper_analysis(N: int) -> nn.Module:
 
 def _hyper_synthesis(N: int) -> nn.Module:
     wide = 3 * N // 2
-    layers = [conv(N, N, 3, 1), Subpixel(N, N), conv(N, wide, 3, 1), Subpixel(wide, wide)]
-    return nn.Sequential(*(layer for c in layers for layer in (c, nn.LeakyReLU())), conv(wide, 2 * N, 3, 1))
+    layers = [PreciseConv(N, N, 3), Subpixel(N, N), PreciseConv(N, wide, 3), Subpixel(wide, wide)]
+    return nn.Sequential(*(layer for c in layers for layer in (c, nn.LeakyReLU())), PreciseConv(wide, 2 * N, 3))
 
 
 def _entry(build: type[nn.Module], weights: str = "", *, N: int) -> Entry:

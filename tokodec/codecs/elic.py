@@ -15,6 +15,7 @@ from tokodec.codecs.latent import HyperCodec
 from tokodec.entropy.path import HyperPath
 from tokodec.entropy.spacechannel import SpaceChannel
 from tokodec.entry import Entry, Weights
+from tokodec.nn.precise import PreciseConv, PreciseDeconv
 from tokodec.nn.residual import Attention, Bottleneck
 from tokodec.nn.strided import Deconv, conv
 
@@ -35,7 +36,7 @@ class Elic(HyperCodec):
         N, groups = config.N, config.groups
         psi, seen = 2 * N, [tuple(range(k)) for k in range(len(groups))]
         hidden = [_falling(_input(k, groups, psi), 2 * g, 2 * N) for k, g in enumerate(groups)]
-        h_s = nn.Sequential(*_grow(N), nn.ConvTranspose2d(3 * N // 2, psi, 3, padding=1))
+        h_s = nn.Sequential(*_grow(N), PreciseDeconv(3 * N // 2, psi))
         path = HyperPath(N, h_s, SpaceChannel(groups, seen, hidden, psi))
         super().__init__(_analysis(N, sum(groups)), _synthesis(N, sum(groups)), _hyper_analysis(N, sum(groups)), path)
 
@@ -48,7 +49,7 @@ class ElicChandelier(HyperCodec):
         N, groups, M = config.N, config.groups, sum(config.groups)
         seen = [tuple(sorted({0, k - 1})) if k else () for k in range(len(groups))]
         hidden = [(2 * M, 8 * M // 5)] * len(groups)
-        h_s = nn.Sequential(*_grow(N), conv(3 * N // 2, 2 * M, 3, 1))
+        h_s = nn.Sequential(*_grow(N), PreciseConv(3 * N // 2, 2 * M, 3))
         path = HyperPath(N, h_s, SpaceChannel(groups, seen, hidden, 2 * M))
         super().__init__(_analysis(N, M), _synthesis(N, M), _hyper_analysis(N, M), path)
 

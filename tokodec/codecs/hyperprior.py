@@ -16,6 +16,7 @@ from tokodec.codecs.latent import HyperCodec
 from tokodec.entropy.conditional import MeanScale, Scale
 from tokodec.entropy.path import HyperPath
 from tokodec.entry import Entry, Weights
+from tokodec.nn.precise import PreciseConv
 from tokodec.nn.strided import Deconv, conv
 
 
@@ -41,7 +42,7 @@ class ScaleHyperprior(HyperCodec):
         self.config = config
         N, M = config.N, config.M
         h_a = Magnitudes(conv(M, N, 3, 1), nn.ReLU(), conv(N, N), nn.ReLU(), conv(N, N))
-        h_s = nn.Sequential(Deconv(N, N), nn.ReLU(), Deconv(N, N), nn.ReLU(), conv(N, M, 3, 1), nn.ReLU())
+        h_s = nn.Sequential(Deconv(N, N), nn.ReLU(), Deconv(N, N), nn.ReLU(), PreciseConv(N, M, 3), nn.ReLU())
         super().__init__(analysis(N, M), synthesis(N, M), h_a, HyperPath(N, h_s, Scale(M)))
 
 
@@ -62,7 +63,7 @@ def hyper_analysis(N: int, M: int) -> nn.Module:
 def hyper_synthesis(N: int, M: int) -> nn.Module:
     """z to 2 M hyper features."""
     wide = 3 * M // 2
-    return nn.Sequential(Deconv(N, M), nn.LeakyReLU(), Deconv(M, wide), nn.LeakyReLU(), conv(wide, 2 * M, 3, 1))
+    return nn.Sequential(Deconv(N, M), nn.LeakyReLU(), Deconv(M, wide), nn.LeakyReLU(), PreciseConv(wide, 2 * M, 3))
 
 
 def _entry(build: type[nn.Module], weights: str = "", *, N: int, M: int) -> Entry:

@@ -26,16 +26,18 @@ class GDN(nn.Module):
         self.gamma = nn.Parameter((_GAMMA_START * torch.eye(channels) + _PEDESTAL).sqrt())
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return x * self._energy(x).rsqrt()
+        energy = self._energy(x)
+        return x * energy.rsqrt() if torch.is_grad_enabled() else energy.rsqrt_().mul_(x)
 
     def _energy(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         beta = lower_bound(self.beta, (_BETA_MIN + _PEDESTAL) ** 0.5).square() - _PEDESTAL
         gamma = lower_bound(self.gamma, _PEDESTAL**0.5).square() - _PEDESTAL
-        return F.conv2d(x.square(), gamma[..., None, None], beta)
+        return F.conv2d(x * x, gamma[..., None, None], beta)
 
 
 class IGDN(GDN):
     """The approximate inverse: ``x_i * sqrt(beta_i + sum_j gamma_ij x_j^2)``."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return x * self._energy(x).sqrt()
+        energy = self._energy(x)
+        return x * energy.sqrt() if torch.is_grad_enabled() else energy.sqrt_().mul_(x)

@@ -24,6 +24,10 @@ def _clipped(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     return F.relu(x, inplace=not torch.is_grad_enabled())
 
 
+def _added(branch: Float[Tensor, "b c h w"], x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    return branch + x if torch.is_grad_enabled() or x.dtype != branch.dtype else branch.add_(x)
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with leaky ReLUs, added to the input."""
 
@@ -33,7 +37,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = conv(channels, channels, 3, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return x + bent(self.conv2(bent(self.conv1(x))))
+        return _added(bent(self.conv2(bent(self.conv1(x)))), x)
 
 
 class ResidualDown(nn.Module):
@@ -47,7 +51,7 @@ class ResidualDown(nn.Module):
         self.skip = conv(channels, width, 1, 2)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        return self.gdn(self.conv2(bent(self.conv1(x)))) + self.skip(x)
+        return _added(self.gdn(self.conv2(bent(self.conv1(x)))), self.skip(x))
 
 
 class ResidualUp(nn.Module):
@@ -61,7 +65,7 @@ class ResidualUp(nn.Module):
         self.skip = Subpixel(channels, width)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        return self.gdn(self.conv2(bent(self.conv1(x)))) + self.skip(x)
+        return _added(self.gdn(self.conv2(bent(self.conv1(x)))), self.skip(x))
 
 
 class Bottleneck(nn.Module):
@@ -74,7 +78,7 @@ class Bottleneck(nn.Module):
         self.conv3 = conv(channels // 2, channels, 1, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return x + self._branch(x)
+        return _added(self._branch(x), x)
 
     def _branch(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return self.conv3(_clipped(self.conv2(_clipped(self.conv1(x)))))
@@ -84,7 +88,7 @@ class ClippedBottleneck(Bottleneck):
     """With a ReLU after the sum."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return _clipped(x + self._branch(x))
+        return _clipped(_added(self._branch(x), x))
 
 
 class Attention(nn.Module):
@@ -96,4 +100,5 @@ class Attention(nn.Module):
         self.gate = nn.Sequential(*(ClippedBottleneck(channels) for _ in range(3)), conv(channels, channels, 1, 1))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return x + self.trunk(x) * torch.sigmoid(self.gate(x))
+        trunk, gate = self.trunk(x), torch.sigmoid(self.gate(x))
+        return x + trunk * gate if torch.is_grad_enabled() or x.dtype != trunk.dtype else trunk.mul_(gate).add_(x)

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokodec.nn.precise import PreciseConv
+
 _NARROW = 8
 
 
@@ -37,11 +39,11 @@ class Deconv(nn.ConvTranspose2d):
         return phases.permute(1, 2, 4, 0, 3, 5).reshape(-1, self.in_channels, 3, 3)
 
 
-class Subpixel(nn.Conv2d):
+class Subpixel(PreciseConv):
     """A 3x3 convolution to ``factor ** 2`` times the channels, and the pixel shuffle that spreads them."""
 
     def __init__(self, channels: int, width: int, factor: int = 2) -> None:
-        super().__init__(channels, width * factor**2, 3, padding=1)
+        super().__init__(channels, width * factor**2, 3)
         self.factor = factor
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:  # type: ignore[override]
