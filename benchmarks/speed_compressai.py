@@ -161,10 +161,9 @@ class Ours:
 class Peer:
     """The process of the other environment."""
 
-    def __init__(self, python: str) -> None:
-        script = Path(__file__).with_name("compressai_peer.py")
+    def __init__(self, python: str, script: str = "compressai_peer.py") -> None:
         self._process = subprocess.Popen(
-            [python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [python, str(Path(__file__).with_name(script))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
 
     def ask(self, line: str) -> dict[str, Any]:

@@ -42,13 +42,13 @@ class Elic(HyperCodec):
 
 
 class ElicChandelier(HyperCodec):
-    """Channel contexts see the first and the latest group; inner widths of the aggregation are 2 M and 8 M / 5."""
+    """Channel contexts see the first and the latest group; inner widths of the aggregation are 2 M and 512."""
 
     def __init__(self, config: ElicConfig) -> None:
         self.config = config
         N, groups, M = config.N, config.groups, sum(config.groups)
         seen = [tuple(sorted({0, k - 1})) if k else () for k in range(len(groups))]
-        hidden = [(2 * M, 8 * M // 5)] * len(groups)
+        hidden = [(2 * M, 512)] * len(groups)
         h_s = nn.Sequential(*_grow(N), PreciseConv(3 * N // 2, 2 * M, 3))
         path = HyperPath(N, h_s, SpaceChannel(groups, seen, hidden, 2 * M))
         super().__init__(_analysis(N, M), _synthesis(N, M), _hyper_analysis(N, M), path)

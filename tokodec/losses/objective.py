@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokodec.api import Output, Pixels
-from tokodec.losses.rate_distortion import RateDistortion
+from tokodec.losses.rate_distortion import OneRate, Quantiles, RateDistortion
 from tokodec.losses.reconstruction import IdBits, Reconstruction
 
 
@@ -19,4 +19,10 @@ class Objective(Protocol):
         ...
 
 
-OBJECTIVES: Mapping[str, type[Any]] = {"rate_distortion": RateDistortion, "reconstruction": Reconstruction, "id_bits": IdBits}
+OBJECTIVES: Mapping[str, type[Any]] = {
+    "rate_distortion": RateDistortion,
+    "one_rate": OneRate,
+    "quantiles": Quantiles,
+    "reconstruction": Reconstruction,
+    "id_bits": IdBits,
+}

@@ -41,17 +41,21 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualDown(nn.Module):
-    """Two 3x3 convolutions, the first of stride 2, and GDN, added to a 1x1 convolution of stride 2."""
+    """Two 3x3 convolutions, the first of stride 2, and GDN, added to a 1x1 convolution of every second place.
+
+    That one is no convolution of stride 2: the gradient of such with a 1x1 kernel in the format ``channels_last`` corrupts
+    memory on processors (PyTorch 2.15).
+    """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.conv1 = conv(channels, width, 3, 2)
         self.conv2 = conv(width, width, 3, 1)
         self.gdn = GDN(width)
-        self.skip = conv(channels, width, 1, 2)
+        self.skip = conv(channels, width, 1, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        return _added(self.gdn(self.conv2(bent(self.conv1(x)))), self.skip(x))
+        return _added(self.gdn(self.conv2(bent(self.conv1(x)))), self.skip(x[:, :, ::2, ::2]))
 
 
 class ResidualUp(nn.Module):

@@ -1,6 +1,7 @@
 """Reading what other projects save: tensors by name, never code."""
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,20 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises ModelNotFound for a file that cannot be read, and InputError for one that holds something else.
     """
     try:
-        found: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        found = load_file(path) if path.suffix == ".safetensors" else _load(path)
     except OSError as error:
         raise ModelNotFound(f"{path} cannot be read ({error.strerror or error})") from None
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise InputError(f"{path} holds no weights that can be read without running code ({str(error).splitlines()[0]:.120})") from None
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError) as error:
+        raise InputError(f"{path} holds no weights that can be read without running code ({str(error).partition(chr(10))[0]:.120})") from None
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
     if not isinstance(found, Mapping) or not found or not all(isinstance(v, Tensor) for v in found.values()):
         raise InputError(f"{path} holds no state dict: tensors by name")
     return {str(name): tensor for name, tensor in found.items()}
+
+
+def _load(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a file is old is no news
+        return torch.load(path, map_location="cpu", weights_only=True)
