@@ -55,7 +55,7 @@ def _tensor(name: str, shape: list[int]) -> Tensor:
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     noise = torch.randn(shape, generator=generator)
     if name.endswith("quantiles"):
-        return torch.tensor([-12.0, 0.0, 12.0]) + 0.3 * noise
+        return torch.tensor([-40.0, 0.0, 40.0]) + 0.3 * noise
     if "matri" in name:
         return (-0.1 if shape[1] == 1 else -1.4) + 0.2 * noise
     if name.endswith(".gamma"):
@@ -64,7 +64,9 @@ def _tensor(name: str, shape: list[int]) -> Tensor:
         return 1 + 0.05 * noise
     if len(shape) < 2 or "factor" in name or "bias" in name:
         return 0.1 * noise
-    gain = 0.6 if "conv" in name or "skip" in name else 1.4  # of branches that are added up, or of layers in a row
+    gain = 1.2
+    if any(part in name for part in ("conv", "skip", "context", "entropy_parameters")):  # what is added up, or fed back
+        gain = 0.5
     return noise * (gain / math.sqrt(noise[0].numel()))
 
 
