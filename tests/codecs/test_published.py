@@ -41,8 +41,8 @@ OURS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "cheng2020_anchor": ("cheng2020_anchor_128", {"N": 8}),
     "cheng2020_attn": ("cheng2020_attn_test", {"N": 8}),
     "cheng2020_checkerboard": ("cheng2020_checkerboard_test", {"N": 8}),
-    "elic": ("elic_test", {"N": 8, "groups": (4, 4, 8)}),
-    "elic_chandelier": ("elic_chandelier_test", {"N": 8, "groups": (2, 2, 4, 8)}),
+    "elic": ("elic_test", {"N": 8, "groups": (4, 4, 8), "context": (224, 128)}),
+    "elic_chandelier": ("elic_chandelier_test", {"N": 8, "groups": (2, 2, 4, 8), "context": (224, 128)}),
 }
 PARAMETERS = {
     "factorized_128": 2_998_147,

@@ -22,10 +22,11 @@ from tokodec.nn.strided import Deconv, conv
 
 @dataclass(frozen=True, kw_only=True)
 class ElicConfig:
-    """``N``: features, and hyper latents. ``groups``: latents of each group."""
+    """``N``: features, and hyper latents. ``groups``: latents of each group. ``context``: inner widths of channel contexts."""
 
     N: int = 192
     groups: tuple[int, ...] = (16, 16, 32, 64, 192)
+    context: tuple[int, ...] = (224, 128)
 
 
 class Elic(HyperCodec):
@@ -37,7 +38,7 @@ class Elic(HyperCodec):
         psi, seen = 2 * N, [tuple(range(k)) for k in range(len(groups))]
         hidden = [_falling(_input(k, groups, psi), 2 * g, 2 * N) for k, g in enumerate(groups)]
         h_s = nn.Sequential(*_grow(N), PreciseDeconv(3 * N // 2, psi))
-        path = HyperPath(N, h_s, SpaceChannel(groups, seen, hidden, psi))
+        path = HyperPath(N, h_s, SpaceChannel(groups, seen, hidden, config.context, psi))
         super().__init__(_analysis(N, sum(groups)), _synthesis(N, sum(groups)), _hyper_analysis(N, sum(groups)), path)
 
 
@@ -50,7 +51,7 @@ class ElicChandelier(HyperCodec):
         seen = [tuple(sorted({0, k - 1})) if k else () for k in range(len(groups))]
         hidden = [(2 * M, 512)] * len(groups)
         h_s = nn.Sequential(*_grow(N), PreciseConv(3 * N // 2, 2 * M, 3))
-        path = HyperPath(N, h_s, SpaceChannel(groups, seen, hidden, 2 * M))
+        path = HyperPath(N, h_s, SpaceChannel(groups, seen, hidden, config.context, 2 * M))
         super().__init__(_analysis(N, M), _synthesis(N, M), _hyper_analysis(N, M), path)
 
 
@@ -88,7 +89,7 @@ def _grow(N: int) -> list[nn.Module]:
     return [Deconv(N, N), nn.ReLU(), Deconv(N, 3 * N // 2), nn.ReLU()]
 
 
-_TINY = ElicConfig(N=6, groups=(2, 4))
+_TINY = ElicConfig(N=6, groups=(2, 4), context=(8, 8))
 
 MODELS = {
     "elic": Entry(build=Elic, config=ElicConfig(), family="elic"),

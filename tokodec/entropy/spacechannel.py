@@ -17,23 +17,22 @@ from tokodec.entropy.part import Grid, Part, lattice_of, rows_of
 from tokodec.entropy.roles import Role
 from tokodec.nn.precise import PreciseConv
 
-_CONTEXT = (224, 128)
-
 
 class SpaceChannel(Conditional):
     """``groups``: widths of the groups. ``seen``: for each group, which earlier ones its channel context looks at.
 
-    ``hidden``: for each group, the two inner widths of what turns its features into Gaussians. ``psi``: hyper features.
+    ``hidden``: for each group, the two inner widths of what turns its features into Gaussians. ``context``: those of all channel
+    contexts. ``psi``: hyper features.
     """
 
     def __init__(
-        self, groups: Sequence[int], seen: Sequence[Sequence[int]], hidden: Sequence[tuple[int, int]], psi: int
+        self, groups: Sequence[int], seen: Sequence[Sequence[int]], hidden: Sequence[tuple[int, int]], context: Sequence[int], psi: int
     ) -> None:
         super().__init__(sum(groups))
         self.seen = [list(s) for s in seen]
         bounds = list(pairwise(accumulate(groups, initial=0)))
         self.channel = nn.ModuleList(
-            _channel_context(sum(groups[i] for i in before), width) if before else nn.Identity()
+            _channel_context(sum(groups[i] for i in before), context, width) if before else nn.Identity()
             for before, width in zip(self.seen, groups, strict=True)
         )
         extra = [2 * width if before else 0 for before, width in zip(self.seen, groups, strict=True)]
@@ -59,8 +58,8 @@ class SpaceChannel(Conditional):
         return torch.cat(known, 2)
 
 
-def _channel_context(channels: int, width: int) -> nn.Sequential:
-    first, second = _CONTEXT
+def _channel_context(channels: int, hidden: Sequence[int], width: int) -> nn.Sequential:
+    first, second = hidden
     return nn.Sequential(
         PreciseConv(channels, first), nn.ReLU(), PreciseConv(first, second), nn.ReLU(), PreciseConv(second, 2 * width)
     )
