@@ -82,12 +82,14 @@ def compare(ours: Ours, peer: Peer, rounds: int) -> dict[str, dict[str, float]]:
     """Medians in CPU ms and the quartiles of the ratio peer / ours."""
     rows = {}
     for job in ("compress", "decompress"):
-        own, other = [ours.run(job)["cpu"]], [peer.run(job)["cpu"]]  # warm, left out
-        for i in range(rounds if other[0] < SLOW else max(rounds // 2, 3)):
-            pair = {"ours": lambda: own.append(ours.run(job)["cpu"]), "peer": lambda: other.append(peer.run(job)["cpu"])}
-            for side in pair if i % 2 else reversed(pair):
-                pair[side]()
-        a, b = np.array(own[1:]), np.array(other[1:])
+        seconds: dict[str, list[float]] = {"ours": [], "peer": []}
+        sides: dict[str, Ours | Peer] = {"ours": ours, "peer": peer}
+        ours.run(job)
+        slow = peer.run(job)["cpu"] > SLOW  # both warm now
+        for i in range(max(rounds // 2, 3) if slow else rounds):
+            for side in sides if i % 2 else reversed(sides):
+                seconds[side].append(sides[side].run(job)["cpu"])
+        a, b = np.array(seconds["ours"]), np.array(seconds["peer"])
         low, middle, high = np.percentile(b / a, [25, 50, 75])
         rows[job] = {"ours_ms": 1e3 * float(np.median(a)), "peer_ms": 1e3 * float(np.median(b)), "ratio": middle, "low": low, "high": high}
     return rows
@@ -135,7 +137,7 @@ def main() -> None:
     a = parser.parse_args()
     torch.set_num_threads(1)
     x = picture()
-    print("| model | profile | CompressAI bytes in streams | tokodec bytes | CompressAI dB | tokodec dB | between, dB | compress, CPU ms | decompress |")
+    print("| model | profile | CompressAI bytes | tokodec bytes | CompressAI dB | tokodec dB | between, dB | compress, CPU ms | decompress |")
     print("|---|---|---|---|---|---|---|---|---|")
     results = {name: measured(name, a.peer_python, a.rounds, x) for name in a.model or CLASSES}
     if a.output:

@@ -42,9 +42,8 @@ def randomised(model: nn.Module, x: Tensor) -> nn.Module:
             spread = 0.3 / math.sqrt(parameter[0].numel()) if parameter.ndim > 1 else 0.05
             parameter.add_(spread * torch.randn_like(parameter))
     y = model.g_a(x)
-    last = [m for m in model.g_a.modules() if isinstance(m, nn.Conv2d)][-1]
-    attention = model.g_a[-1]
-    if last is attention or not hasattr(attention, "conv_a"):
+    last = model.g_a[-1]
+    if isinstance(last, nn.Conv2d):  # not where attention comes last
         for p in (last.weight, last.bias):
             p.mul_(LATENT_DEVIATION / y.std())
     deviation = model.g_a(x).std((0, 2, 3))
@@ -63,7 +62,7 @@ def _scale_layers(model: nn.Module) -> list[tuple[nn.Conv2d, slice, slice]]:
     found, start = [], 0
     for root in roots:
         layer = [m for m in named[root].modules() if isinstance(m, nn.Conv2d)][-1]
-        half = layer.out_channels if isinstance(model, models.ScaleHyperprior) and type(model) is models.ScaleHyperprior else layer.out_channels // 2
+        half = layer.out_channels if type(model) is models.ScaleHyperprior else layer.out_channels // 2  # the others give means too
         swapped = isinstance(model, Elic2022Chandelier)
         found.append((layer, slice(half, None) if swapped else slice(0, half), slice(start, start + half)))
         start += half

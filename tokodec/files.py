@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from tokodec.api import Codec, DiscreteTokenizer, Symbols, Tokens
-from tokodec.catalogue import model_info, resolve, zoo
+from tokodec.catalogue import resolve, zoo
 from tokodec.codecs.token import TokenCodec
 from tokodec.entropy.container import DEFAULT_MAX_PIXELS, MAX_SIDE, Header, Kind, Segment, TkdFile, pack, unpack
 from tokodec.errors import CorruptFile, FingerprintMismatch, InputError, OutOfMemory
@@ -200,7 +200,8 @@ def decompress(data: bytes) -> Image.Image:
 
 def rate_for(codec: Codec, asked: Rate | None) -> Rate:
     """What is asked, or a codec's default. Raises InputError when something is asked of a codec that has one rate only."""
-    variable = model_info(codec.name).variable_rate
+    info = zoo().get(codec.name)  # other packages' models are not in it; they have one rate
+    variable = info is not None and info.variable_rate
     if asked is None:
         return Quality(DEFAULT_QUALITY if variable else None)
     if not variable:

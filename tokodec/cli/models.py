@@ -1,4 +1,4 @@
-"""tokodec models list | info | verify: reads only files, without torch and without a network."""
+"""tokodec models list | info | verify | convert. The first three read only files, without torch and without a network."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typer import Argument, Option, Typer
 
 from tokodec import catalogue
 from tokodec.cli import talk
-from tokodec.errors import CorruptFile, NoInput
+from tokodec.errors import CorruptFile, NoInput, OutputExists
 
 models = Typer(help="List models and their weights.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -70,6 +70,32 @@ def verify(*, json: Json = False) -> int:
             error = CorruptFile(f"{file}: {fault}; install tokodec again")
     if error is not None:
         raise error
+    return 0
+
+
+@models.command()
+def convert(
+    name: Annotated[str, Argument(metavar="NAME", help="The architecture, such as mean_scale_128; its card says which checkpoints fit.")],
+    file: Annotated[Path, Argument(metavar="FILE", help="CompressAI's checkpoint: .pth, .pth.tar or .safetensors.")],
+    *,
+    output: Annotated[Path | None, Option("--output", "-o", metavar="FOLDER", help="Where the weights go; by default a folder NAME.")] = None,
+    force: Annotated[bool, Option("--force", "-f", help="Write over weights that are there.")] = False,
+) -> int:
+    """Bring weights of CompressAI into tokodec's form.
+
+    Prints what to say for it wherever a model is asked for: dir:FOLDER.
+    """
+    from tokodec.pretrained import store
+    from tokodec.pretrained.convert.compressai import from_compressai
+
+    folder = output or Path(catalogue.resolve(name))
+    target = folder / "model.safetensors"
+    if target.exists() and not force:
+        raise OutputExists(f"{target} is there already; --force writes over it")
+    model = from_compressai(name, file)
+    folder.mkdir(parents=True, exist_ok=True)
+    store.save(model, target, name=catalogue.resolve(name))
+    talk.put(f"dir:{folder}")
     return 0
 
 

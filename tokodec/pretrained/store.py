@@ -20,6 +20,7 @@ from tokodec.api import Autoencoder, DiscreteTokenizer
 from tokodec.catalogue import folder, ledger
 from tokodec.errors import CorruptFile, InputError, ModelNotFound, WeightsMismatch
 from tokodec.numerics import PROFILES
+from tokodec.pretrained import foreign
 from tokodec.pretrained.tensors import write
 from tokodec.zoo import MODELS, newest
 
@@ -39,17 +40,25 @@ class WeightsFile:
 def load(name: str, *, device: str | torch.device = "cpu", numerics: str = "stable") -> Autoencoder[Any]:
     """A model with its weights, in eval mode.
 
-    ``name``: one of ``list_models()``, ``hf:org/repo@revision``, or ``dir:FOLDER`` (a folder or file that ``save`` or a
-    training run wrote). ``numerics``: ``stable`` (float32, deterministic) or ``fast`` (bfloat16 transforms).
+    ``name``: one of ``list_models()``, ``hf:org/repo@revision``, ``dir:FOLDER`` (a folder or file that ``save`` or a training run
+    wrote), or ``compressai/NAME-QUALITY`` (:mod:`tokodec.pretrained.foreign`). ``numerics``: ``stable`` (float32, deterministic)
+    or ``fast`` (bfloat16 transforms).
     The model carries ``name`` and ``fingerprint`` (8 bytes). Raises ModelNotFound, WeightsMismatch, InputError.
     """
     if numerics not in PROFILES:
         raise InputError(f"there is no numerics profile {numerics!r}; there are {', '.join(PROFILES)}")
+    if name.startswith(foreign.PREFIX):
+        return _ready(foreign.load_compressai(name), device, numerics)
     weights = read_weights(name)
     model = MODELS[newest(weights.model, MODELS)].create(weights.config)
     assert isinstance(model, Autoencoder)
     _fill(model, weights.tensors)
-    model.name, model.fingerprint, model.numerics = weights.model, weights.fingerprint, PROFILES[numerics]()
+    model.name, model.fingerprint = weights.model, weights.fingerprint
+    return _ready(model, device, numerics)
+
+
+def _ready(model: Autoencoder[Any], device: str | torch.device, numerics: str) -> Autoencoder[Any]:
+    model.numerics = PROFILES[numerics]()
     return model.to(torch.device(device)).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
