@@ -137,7 +137,7 @@ def main() -> None:
     a = parser.parse_args()
     torch.set_num_threads(1)
     x = picture()
-    print("| model | profile | CompressAI bytes | tokodec bytes | CompressAI dB | tokodec dB | between, dB | compress, CPU ms | decompress |")
+    print("| model | profile | CompressAI bytes | tokodec bytes | CompressAI dB | tokodec dB | between, dB | compress | decompress |")
     print("|---|---|---|---|---|---|---|---|---|")
     results = {name: measured(name, a.peer_python, a.rounds, x) for name in a.model or CLASSES}
     if a.output:

@@ -163,7 +163,11 @@ class Peer:
 
     def __init__(self, python: str, script: str = "compressai_peer.py") -> None:
         self._process = subprocess.Popen(
-            [python, str(Path(__file__).with_name(script))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [python, str(Path(__file__).with_name(script))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
 
     def ask(self, line: str) -> dict[str, Any]:

@@ -61,9 +61,10 @@ def test_a_model_of_compressai_makes_files(image: Any, picture: Any) -> None:
 
 @pytest.mark.oracle
 def test_names_and_weights_that_are_not_here(image: Any, tmp_path: Path) -> None:
-    for name, message in (("compressai/nothing-3", "NAME one of"), ("compressai/mbt2018-mean-6", "no weights"), ("compressai/mbt2018-mean-5", "fetches nothing")):
+    messages = {"nothing-3": "NAME one of", "mbt2018-mean-6": "no weights", "mbt2018-mean-5": "fetches nothing"}
+    for name, message in messages.items():
         with pytest.raises(ModelNotFound, match=message):
-            store.load(name)
+            store.load(f"compressai/{name}")
     (tmp_path / "checkpoints" / "mbt2018-mean-5-00000000.pth.tar").write_bytes(b"damaged")
     with pytest.raises(WeightsMismatch, match="damaged"):
         store.load("compressai/mbt2018-mean-5")

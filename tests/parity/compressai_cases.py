@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -145,7 +144,6 @@ def main() -> None:
         model, shapes, scale_rows = reference(kind, arguments)
         found = {k: sampled(v) if isinstance(v, Tensor) else v for k, v in results(model, x).items()}
         rows[name] = {"shapes": shapes, "scale_rows": scale_rows, **found}
-        print(name, found["bits"], found["bytes"], np.std(found["y_hat"]), np.std(found["pixels"]))
     FILE.write_text(json.dumps(rows) + "\n", encoding="utf-8")
 
 

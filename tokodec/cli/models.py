@@ -75,10 +75,12 @@ def verify(*, json: Json = False) -> int:
 
 @models.command()
 def convert(
-    name: Annotated[str, Argument(metavar="NAME", help="The architecture, such as mean_scale_128; its card says which checkpoints fit.")],
+    name: Annotated[str, Argument(metavar="NAME", help="The architecture, such as mean_scale_128: see its card.")],
     file: Annotated[Path, Argument(metavar="FILE", help="CompressAI's checkpoint: .pth, .pth.tar or .safetensors.")],
     *,
-    output: Annotated[Path | None, Option("--output", "-o", metavar="FOLDER", help="Where the weights go; by default a folder NAME.")] = None,
+    output: Annotated[
+        Path | None, Option("--output", "-o", metavar="FOLDER", help="Where the weights go; by default a folder NAME.")
+    ] = None,
     force: Annotated[bool, Option("--force", "-f", help="Write over weights that are there.")] = False,
 ) -> int:
     """Bring weights of CompressAI into tokodec's form.

@@ -3,6 +3,4 @@
 from tokodec.codecs import cheng2020, elic, factorized, hyperprior, hyperprior_vr, joint_ar
 from tokodec.entry import Entry, merge
 
-MODELS: dict[str, Entry] = merge(
-    cheng2020.MODELS, elic.MODELS, factorized.MODELS, hyperprior.MODELS, hyperprior_vr.MODELS, joint_ar.MODELS
-)
+MODELS: dict[str, Entry] = merge(cheng2020.MODELS, elic.MODELS, factorized.MODELS, hyperprior.MODELS, hyperprior_vr.MODELS, joint_ar.MODELS)

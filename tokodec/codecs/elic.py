@@ -77,7 +77,8 @@ def _analysis(N: int, M: int) -> nn.Module:
 
 def _synthesis(N: int, M: int) -> nn.Module:
     return nn.Sequential(
-        Attention(M), Deconv(M, N), *_bottlenecks(N), Deconv(N, N), Attention(N), *_bottlenecks(N), Deconv(N, N), *_bottlenecks(N), Deconv(N, 3)
+        *(Attention(M), Deconv(M, N), *_bottlenecks(N), Deconv(N, N), Attention(N), *_bottlenecks(N)),
+        *(Deconv(N, N), *_bottlenecks(N), Deconv(N, 3)),
     )
 
 
@@ -89,7 +90,7 @@ def _grow(N: int) -> list[nn.Module]:
     return [Deconv(N, N), nn.ReLU(), Deconv(N, 3 * N // 2), nn.ReLU()]
 
 
-_TINY = ElicConfig(N=6, groups=(2, 4), context=(8, 8))
+_TINY = ElicConfig(N=12, groups=(4, 8), context=(8, 8))
 
 MODELS = {
     "elic": Entry(build=Elic, config=ElicConfig(), family="elic"),

@@ -8,6 +8,7 @@ the CRC-32 of a file says only that they are the bytes that were written. For fi
 
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -113,4 +114,4 @@ def _strings(payload: bytes, size: tuple[int, ...]) -> tuple[tuple[int, int], li
     if not count or min(lengths) < 8 or start + sum(lengths) != len(payload):
         raise CorruptFile("the lengths of CompressAI's strings do not add up")
     ends = np.cumsum([start, *lengths]).tolist()
-    return (height, width), [payload[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return (height, width), [payload[a:b] for a, b in pairwise(ends)]

@@ -67,9 +67,7 @@ def hyper_synthesis(N: int, M: int) -> nn.Module:
 
 
 def _entry(build: type[nn.Module], weights: str = "", *, N: int, M: int) -> Entry:
-    return Entry(
-        build=build, config=HyperpriorConfig(N=N, M=M), family="hyperprior", weights=Weights(file=weights) if weights else None
-    )
+    return Entry(build=build, config=HyperpriorConfig(N=N, M=M), family="hyperprior", weights=Weights(file=weights) if weights else None)
 
 
 MODELS = {

@@ -20,12 +20,12 @@ from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
 from tokodec.api import Codec, Output, Pixels, Symbols
-from tokodec.entropy.codetables import CodeTables
 from tokodec.entropy.coder import Reader, Writer
+from tokodec.entropy.codetables import CodeTables
 from tokodec.entropy.part import Grid, Part, lattice_of, rows_of
 from tokodec.entropy.path import HYPER_STRIDE, HyperPath, Path
 from tokodec.entropy.roles import Decoder, Encoder, Exact, Learner, Rebuilder, density_index
-from tokodec.entropy.rounding import Rounded
+from tokodec.entropy.rounding import Noise, Rounded
 from tokodec.errors import CorruptFile, InputError
 
 STRIDE = 16
@@ -43,6 +43,7 @@ class LatentCodec(Rounded, Codec):
     def __init__(self, g_a: nn.Module, g_s: nn.Module, path: Path) -> None:
         super().__init__()
         self.g_a, self.g_s, self.path = g_a, g_s, path
+        self.rounding = Noise()  # as published; latents of fresh models are too small for anything else
         self.tables = CodeTables()
         self._twin: list[Path] = []  # in a list, so that it is no part of the module
         self.register_load_state_dict_post_hook(lambda *_: self._twin.clear())
@@ -118,7 +119,7 @@ class LatentCodec(Rounded, Codec):
     def _walked(self, role: Exact, nudge: Int[Tensor, " b"], size: tuple[int, int]) -> Symbols:
         grid = _grid(size)
         y_hat = self.exact(role, grid)
-        grids = {name: grid for name in role.symbols} | {next(iter(role.symbols)): self.path.first(grid)}
+        grids = {**dict.fromkeys(role.symbols, grid), next(iter(role.symbols)): self.path.first(grid)}
         values = {name: lattice_of(rows, grids[name]) for name, rows in role.symbols.items()}
         context = {name: lattice_of(rows, grids[name]) for name, rows in role.index.items() if rows.dtype == torch.uint8}
         return Symbols(values=values, level=nudge, size=size, context={**context, "y_hat": y_hat.float()})

@@ -1,5 +1,7 @@
 """From context and hyper features to scales and means: three layers, place by place."""
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ class Aggregation(nn.Module):
     def __init__(self, context: int, widths: tuple[int, int, int, int], activation: nn.Module) -> None:
         super().__init__()
         self.context = context
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.activation = activation
 
     @property

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from tokodec.entropy.coding import LENGTHS, PRECISION, CodingTables, Counts, split, to_counts
 from tokodec.errors import WeightsMismatch
 
-
 _LEAST = 2.0**-16
 
 
@@ -39,6 +38,7 @@ class CodeTables(nn.Module):
         self.register_buffer("counts", torch.zeros(0, dtype=torch.int32))
         self.register_buffer("radius", torch.zeros(0, dtype=torch.int32))
         self._coding: CodingTables | None = None
+        self.register_load_state_dict_pre_hook(_as_long_as_loaded)
 
     def fill(self, tables: Sequence[Counts]) -> None:
         """Take tables of -r..r and an escape each."""
@@ -62,9 +62,15 @@ class CodeTables(nn.Module):
             raise WeightsMismatch("the weights have no code tables, or damaged ones: convert or train the model again")
         return counts, radius
 
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        for name in ("counts", "radius"):
-            if prefix + name in state_dict:
-                setattr(self, name, torch.zeros_like(state_dict[prefix + name], device=getattr(self, name).device))
+    def forget(self) -> None:
+        """That the coder's form was made of other counts."""
         self._coding = None
-        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]
+
+
+def _as_long_as_loaded(tables: nn.Module, loaded: Mapping[str, Any], prefix: str, *_: Any) -> None:
+    """Buffers of the length that is about to be loaded."""
+    assert isinstance(tables, CodeTables)
+    tables.forget()
+    for name in ("counts", "radius"):
+        if prefix + name in loaded:
+            setattr(tables, name, torch.zeros_like(loaded[prefix + name], device=getattr(tables, name).device))

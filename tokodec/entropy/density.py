@@ -1,6 +1,7 @@
 """A learned density for each channel, the same at all places: the "entropy bottleneck"."""
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,7 @@ class Density(nn.Module):
         super().__init__()
         self.channels = channels
         scale = _START_SCALE ** (1 / (len(_WIDTHS) - 1))
-        pairs = list(zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True))
+        pairs = list(pairwise(_WIDTHS))
         self.matrices = nn.ParameterList(
             nn.Parameter(torch.full((channels, after, before), math.log(math.expm1(1 / scale / after)))) for before, after in pairs
         )
@@ -60,9 +61,7 @@ class Density(nn.Module):
         return self._through(values, [*self.matrices], [*self.biases], [*self.factors])
 
     @staticmethod
-    def _through(
-        x: Float[Tensor, "c 1 n"], matrices: list[Tensor], biases: list[Tensor], factors: list[Tensor]
-    ) -> Float[Tensor, "c 1 n"]:
+    def _through(x: Float[Tensor, "c 1 n"], matrices: list[Tensor], biases: list[Tensor], factors: list[Tensor]) -> Float[Tensor, "c 1 n"]:
         with torch.autocast(x.device.type, enabled=False):
             for i, (matrix, bias) in enumerate(zip(matrices, biases, strict=True)):
                 x = F.softplus(matrix) @ x.to(matrix.dtype) + bias

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokodec.entropy.coding import Counts
 from tokodec.entropy.conditional import NAME, Conditional
 from tokodec.entropy.density import Density
 from tokodec.entropy.gaussian import TABLES, tables
-from tokodec.entropy.coding import Counts
 from tokodec.entropy.part import Grid, Part, lattice_of, rows_of
 from tokodec.entropy.roles import Role
 

@@ -107,9 +107,7 @@ class Exact(Role):
         """At where the scales of a group stand."""
 
     @abstractmethod
-    def _settle(
-        self, name: str, index: Integer[Tensor, "b n c"], mean: Float[Tensor, "*#b #n c"], part: Part
-    ) -> Int32[Tensor, "b n c"]:
+    def _settle(self, name: str, index: Integer[Tensor, "b n c"], mean: Float[Tensor, "*#b #n c"], part: Part) -> Int32[Tensor, "b n c"]:
         """The symbols of a part."""
 
 
@@ -123,11 +121,9 @@ class Encoder(Exact):
 
     def _look(self, places: Float[Tensor, "b n c"]) -> None:
         distance = (places - places.round()).abs_().masked_fill_((places < -0.5) | (places > gaussian.TABLES - 1.5), 1.0)
-        self.close |= distance.flatten(1).amin(1) < MARGIN
+        self.close |= (distance < MARGIN).flatten(1).any(1)
 
-    def _settle(
-        self, name: str, index: Integer[Tensor, "b n c"], mean: Float[Tensor, "*#b #n c"], part: Part
-    ) -> Int32[Tensor, "b n c"]:
+    def _settle(self, name: str, index: Integer[Tensor, "b n c"], mean: Float[Tensor, "*#b #n c"], part: Part) -> Int32[Tensor, "b n c"]:
         return (part.cut(self._latents[name]) - mean).round_().clamp_(-(2**30), 2**30).to(torch.int32)
 
 
@@ -138,9 +134,7 @@ class Decoder(Exact):
         super().__init__(first_density, nudge)
         self._reader = reader
 
-    def _settle(
-        self, name: str, index: Integer[Tensor, "1 n c"], mean: Float[Tensor, "*#b #n c"], part: Part
-    ) -> Int32[Tensor, "1 n c"]:
+    def _settle(self, name: str, index: Integer[Tensor, "1 n c"], mean: Float[Tensor, "*#b #n c"], part: Part) -> Int32[Tensor, "1 n c"]:
         values = self._reader.read(np.ascontiguousarray(index.flatten().cpu().numpy()))
         return torch.from_numpy(values).to(index.device).view(index.shape)
 
@@ -152,9 +146,7 @@ class Rebuilder(Exact):
         super().__init__(first_density, nudge)
         self._known = {name: rows_of(v) for name, v in symbols.items()}
 
-    def _settle(
-        self, name: str, index: Integer[Tensor, "b n c"], mean: Float[Tensor, "*#b #n c"], part: Part
-    ) -> Int32[Tensor, "b n c"]:
+    def _settle(self, name: str, index: Integer[Tensor, "b n c"], mean: Float[Tensor, "*#b #n c"], part: Part) -> Int32[Tensor, "b n c"]:
         return part.cut(self._known[name])
 
 

@@ -34,8 +34,8 @@ class Serial(Conditional):
         height, width = grid
         step = _LAG * torch.arange(height, device=device)[:, None] + torch.arange(width, device=device)
         order = step.flatten().argsort(stable=True)
-        sizes = torch.bincount(step.flatten()).tolist()
-        return [Part(start=0, stop=self.channels, places=places) for places in order.split(sizes)]
+        sizes = torch.bincount(step.flatten()).tolist()  # narrow lattices have waves without a place
+        return [Part(start=0, stop=self.channels, places=places) for places in order.split(sizes) if len(places)]
 
     def forward(self, role: Role, psi: Float[Tensor, "b hw p"], grid: Grid) -> Float[Tensor, "b hw c"]:
         known = role.foreseen(NAME)
@@ -50,9 +50,7 @@ class Serial(Conditional):
             field.put(part.places, role.gaussian(NAME, mean, scale, part, (psi.shape[1], self.channels)))
         return field.rows
 
-    def _at_once(
-        self, role: Role, hyper: Float[Tensor, "b hw d"], known: Float[Tensor, "b hw c"], grid: Grid
-    ) -> Float[Tensor, "b hw c"]:
+    def _at_once(self, role: Role, hyper: Float[Tensor, "b hw d"], known: Float[Tensor, "b hw c"], grid: Grid) -> Float[Tensor, "b hw c"]:
         """For a learner, who knows everything: the same Gaussians in one pass."""
         context = rows_of(self.context(lattice_of(known, grid)))
         scale, mean = self.aggregate(hyper + self.aggregate.of_context(context))

@@ -60,6 +60,4 @@ class SpaceChannel(Conditional):
 
 def _channel_context(channels: int, hidden: Sequence[int], width: int) -> nn.Sequential:
     first, second = hidden
-    return nn.Sequential(
-        PreciseConv(channels, first), nn.ReLU(), PreciseConv(first, second), nn.ReLU(), PreciseConv(second, 2 * width)
-    )
+    return nn.Sequential(PreciseConv(channels, first), nn.ReLU(), PreciseConv(first, second), nn.ReLU(), PreciseConv(second, 2 * width))

@@ -61,7 +61,10 @@ def conv(x: Float[Tensor, "b c h w"], weight: Float[Tensor, "d c k k"], bias: Fl
 
 
 def _strip(
-    tiles: Float[Tensor, "b c down across n n"], kernels: Float[Tensor, "nn d c"], inputs: Float[Tensor, "nn nn"], results: Float[Tensor, "tt nn"]
+    tiles: Float[Tensor, "b c down across n n"],
+    kernels: Float[Tensor, "nn d c"],
+    inputs: Float[Tensor, "nn nn"],
+    results: Float[Tensor, "tt nn"],
 ) -> Float[Tensor, "b d h w"]:
     """Some rows of tiles."""
     batch, channels, down, across, n, _ = tiles.shape

@@ -23,7 +23,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise ModelNotFound(f"{path} cannot be read ({error.strerror or error})") from None
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError) as error:
-        raise InputError(f"{path} holds no weights that can be read without running code ({str(error).partition(chr(10))[0]:.120})") from None
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path} holds no weights that can be read without running code ({reason:.120})") from None
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]

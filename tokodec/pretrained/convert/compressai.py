@@ -17,7 +17,7 @@ from tokodec.pretrained.convert.keys import KeyMap
 from tokodec.zoo import create
 
 
-def _without_window(weight: Tensor, model: nn.Module) -> Tensor:
+def _without_window(weight: Tensor, _model: nn.Module) -> Tensor:
     """A 1x1 convolution as a linear layer."""
     return weight.flatten(1) if weight.ndim == 4 else weight
 
@@ -81,7 +81,8 @@ def from_compressai(name: str, path: Path) -> LatentCodec:
     """The model ``name`` with CompressAI's weights, ready to be used and saved. Raises InputError, ModelNotFound, WeightsMismatch."""
     model = create(name)
     if not isinstance(model, LatentCodec):
-        raise InputError(f"{name} is no architecture of CompressAI; those are in the families factorized, hyperprior, joint_ar, cheng2020, elic")
+        families = "factorized, hyperprior, joint_ar, cheng2020 and elic"
+        raise InputError(f"{name} is no architecture of CompressAI; those are in the families {families}")
     return take(model, read_checkpoint(path))
 
 
