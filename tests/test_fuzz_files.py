@@ -33,7 +33,11 @@ def photograph(height: int, width: int, channels: int = 3) -> np.ndarray:
     )
 
 
-@pytest.fixture(scope="module", params=[(TINY, 0.7), ("vq_test", None)], ids=lambda made: made[0])
+@pytest.fixture(
+    scope="module",
+    params=[(TINY, 0.7), ("vq_test", None), ("joint_ar_test", None), ("elic_test", None), ("factorized_test", None)],
+    ids=lambda made: made[0],
+)
 def good(request: pytest.FixtureRequest) -> bytes:
     model, quality = request.param
     return tokodec.compress(photograph(72, 100), model=model, quality=quality)

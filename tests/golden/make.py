@@ -36,6 +36,20 @@ def main() -> None:
         path = HERE / f"{name}.tkd"
         if not path.exists():
             write(path, compress(picture, model="hyperprior_vr_test", quality=quality))
+    published = (
+        "factorized",
+        "hyperprior",
+        "mean_scale",
+        "joint_ar",
+        "cheng2020_attn",
+        "cheng2020_checkerboard",
+        "elic",
+        "elic_chandelier",
+    )
+    for model in published:
+        path = HERE / f"v0-{model.replace('_', '-')}.tkd"
+        if not path.exists():
+            write(path, compress(sample(70, 93, 3), model=f"{model}_test"))
     tokens = {
         "v0-ids": sample(48, 64, 3),
         "v0-ids-large": sample(160, 330, 3),
