@@ -20,7 +20,15 @@ from tokodec.entropy import roles
 from tokodec.nn import precise
 from tokodec.zoo import create
 
-MODELS = ("hyperprior_128", "mean_scale_128", "joint_ar_m192", "cheng2020_attn_128", "cheng2020_checkerboard_128", "elic", "elic_chandelier")
+MODELS = (
+    "hyperprior_128",
+    "mean_scale_128",
+    "joint_ar_m192",
+    "cheng2020_attn_128",
+    "cheng2020_checkerboard_128",
+    "elic",
+    "elic_chandelier",
+)
 
 
 @contextmanager
@@ -107,7 +115,8 @@ def measured(name: str, x: Tensor) -> str:
                 crcs.add(model.read([payload], tuple(x.shape[2:])).crc32()[0])
         wrong += len(crcs) - 1
     first = found["one thread"]
-    largest = {s: max(float((a - b).abs().max()) for a, b in zip(first, places, strict=True)) for s, places in found.items() if s != "one thread"}
+    others = {s: places for s, places in found.items() if s != "one thread"}
+    largest = {s: max(float((a - b).abs().max()) for a, b in zip(first, places, strict=True)) for s, places in others.items()}
     spread = torch.cat([p.flatten() for p in first])
     inside = float(((spread > 0) & (spread < roles.gaussian.TABLES - 1)).double().mean())
     cells = " | ".join(f"{largest[s]:.0e}" for s in largest)
