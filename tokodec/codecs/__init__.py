@@ -1,6 +1,13 @@
-"""The codecs, one file a family. A new family adds its name to the two lines below."""
+"""The codecs, one file a family. A new family adds its name to the import and to the table."""
 
 from tokodec.codecs import cheng2020, elic, factorized, hyperprior, hyperprior_vr, joint_ar
 from tokodec.entry import Entry, merge
 
-MODELS: dict[str, Entry] = merge(cheng2020.MODELS, elic.MODELS, factorized.MODELS, hyperprior.MODELS, hyperprior_vr.MODELS, joint_ar.MODELS)
+MODELS: dict[str, Entry] = merge(
+    cheng2020.MODELS,
+    elic.MODELS,
+    factorized.MODELS,
+    hyperprior.MODELS,
+    hyperprior_vr.MODELS,
+    joint_ar.MODELS,
+)
