@@ -37,6 +37,7 @@ def main() -> None:
         if not path.exists():
             write(path, compress(picture, model="hyperprior_vr_test", quality=quality))
     published = (
+        "channelwise",
         "factorized",
         "hyperprior",
         "mean_scale",

@@ -276,6 +276,13 @@ MODELS = {
         weights=Weights(file="hyperprior_vr.v1.safetensors"),
         variable_rate=True,
     ),
+    "hyperprior_vr.v2": Entry(
+        build=HyperpriorVR,
+        config=HyperpriorVRConfig(),
+        family="hyperprior_vr",
+        weights=Weights(file="hyperprior_vr.v2.safetensors"),
+        variable_rate=True,
+    ),
     "hyperprior_vr_test": Entry(
         build=HyperpriorVR,
         config=HyperpriorVRConfig(N=8, W=12, M=24, H=8, Z=8, blocks8=1, blocks16=1, rows=4),
