@@ -50,6 +50,7 @@ def conditions(device: str) -> list[Condition]:
         ("ONEDNN_MAX_CPU_ISA", "SSE41"),
         ("ATEN_CPU_CAPABILITY", "default"),
         ("OPENBLAS_CORETYPE", "Nehalem"),  # of numpy, which computes the prior of ids
+        ("MKL_CBWR", "COMPATIBLE"),  # of the float64 products of published codecs
     )
     isa = [Condition(environment=(pair,)) for pair in sets]
     other = [Condition(device=device, batch=b, numerics=n) for b, n in product((1, 8), ("stable", "fast"))] if device != "cpu" else []

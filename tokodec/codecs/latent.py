@@ -38,7 +38,7 @@ class LatentCodec(Rounded, Codec):
     """See the module's docstring. One rate; the same walk (``path``) trains, writes and reads."""
 
     stored = torch.float32
-    bytes_per_pixel = 1500
+    bytes_per_pixel = 700
 
     def __init__(self, g_a: nn.Module, g_s: nn.Module, path: Path) -> None:
         super().__init__()
