@@ -46,7 +46,7 @@ class LatentCodec(Rounded, Codec):
         self.rounding = Noise()  # as published; latents of fresh models are too small for anything else
         self.tables = CodeTables()
         self._twin: list[Path] = []  # in a list, so that it is no part of the module
-        self.register_load_state_dict_post_hook(lambda *_: self._twin.clear())
+        self.register_load_state_dict_post_hook(_forget)
 
     @abstractmethod
     def latents(self, x: Float[Tensor, "b 3 h w"]) -> dict[str, Float[Tensor, "b c h2 w2"]]:
@@ -74,7 +74,7 @@ class LatentCodec(Rounded, Codec):
     def freeze(self, pictures: Iterable[Pixels]) -> None:
         """Make the code tables. They follow from the weights alone."""
         self.tables.fill(self.path.tables())
-        self._twin.clear()
+        self.forget()
 
     # --- the path in float64
 
@@ -86,12 +86,16 @@ class LatentCodec(Rounded, Codec):
                 self._twin.append(copy.deepcopy(self.path).double().requires_grad_(requires_grad=False))
         return self._twin[0]
 
-    def train(self, mode: bool = True) -> "LatentCodec":
+    def forget(self) -> None:
+        """That the path in float64 was made of other weights."""
         self._twin.clear()
+
+    def train(self, mode: bool = True) -> "LatentCodec":
+        self.forget()
         return super().train(mode)
 
     def _apply(self, fn: Any, recurse: bool = True) -> "LatentCodec":
-        self._twin.clear()
+        self.forget()
         result: LatentCodec = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return result
 
@@ -213,6 +217,12 @@ class HyperCodec(LatentCodec):
     def latents(self, x: Float[Tensor, "b 3 h w"]) -> dict[str, Float[Tensor, "b c h2 w2"]]:
         y = self.g_a(x)
         return {"z": self.h_a(_padded(y, HYPER_STRIDE)), "y": y}
+
+
+def _forget(model: nn.Module, _keys: object) -> None:
+    """Other weights have been loaded."""
+    assert isinstance(model, LatentCodec)
+    model.forget()
 
 
 def _flat(part: Part, rows: Integer[Tensor, "1 hw c"]) -> np.ndarray:

@@ -78,4 +78,5 @@ class HyperPath(Path):
     def forward(self, role: Role, grid: Grid) -> Float[Tensor, "b c h w"]:
         z = role.density("z", self.density, self.first(grid))
         psi = self.h_s(z)[..., : grid[0], : grid[1]]
+        psi = psi.to(torch.promote_types(psi.dtype, torch.float32))  # whatever the autocast: latents are kept beside it
         return lattice_of(self.conditional(role, rows_of(psi), grid), grid)
