@@ -43,14 +43,14 @@ def test_winograd_is_a_convolution(height: int, width: int, kernel: int, batch: 
     torch.manual_seed(seed)
     x, weight, bias = torch.randn(batch, 3, height, width).double(), torch.randn(4, 3, kernel, kernel).double(), torch.randn(4).double()
     expected = F.conv2d(x, weight, bias, padding=kernel // 2)
-    assert float((winograd.conv(x, weight, bias) - expected).abs().max()) < 1e-11
+    assert float((winograd.conv(x, winograd.kernels(weight), bias) - expected).abs().max()) < 1e-11
 
 
 def test_winograd_works_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     x, weight, bias = torch.randn(2, 3, 50, 9).double(), torch.randn(4, 3, 5, 5).double(), torch.randn(4).double()
-    whole = winograd.conv(x, weight, bias)
+    whole = winograd.conv(x, winograd.kernels(weight), bias)
     monkeypatch.setattr(winograd, "_TILES_AT_ONCE", 6)
-    assert torch.allclose(winograd.conv(x, weight, bias), whole, rtol=0, atol=1e-12)
+    assert torch.allclose(winograd.conv(x, winograd.kernels(weight), bias), whole, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", [PreciseConv, PreciseDeconv])
@@ -60,6 +60,18 @@ def test_precise_layers_are_the_plain_ones(kind: Any) -> None:
     with torch.no_grad():
         fast = layer(x)
     assert torch.allclose(fast, layer(x).detach(), rtol=0, atol=1e-12)  # with gradients: PyTorch's
+
+
+@pytest.mark.parametrize("kind", [PreciseConv, PreciseDeconv])
+def test_precise_layers_notice_new_weights(kind: Any) -> None:
+    layer, other = kind(20, 6, 3).double(), kind(20, 6, 3).double()
+    x = torch.randn(1, 20, 5, 6).double()
+    with torch.no_grad():
+        layer(x)
+        layer.load_state_dict(other.state_dict())
+        assert torch.equal(layer(x), other(x))
+        layer.weight.mul_(2)
+        assert not torch.equal(layer(x), other(x))
 
 
 @pytest.mark.parametrize("width", [3, 8, 9])

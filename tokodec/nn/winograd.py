@@ -8,6 +8,7 @@ The transforms follow from evaluating polynomials at a few points and from inter
 "Fast algorithms for convolutional neural networks", CVPR 2016; Blahut, "Fast algorithms for signal processing", chapter 5.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -46,29 +47,36 @@ def transforms(kernel: int) -> Transforms:
     return Transforms(inputs=inputs, kernels=kernels, results=results)
 
 
-def conv(x: Float[Tensor, "b c h w"], weight: Float[Tensor, "d c k k"], bias: Float[Tensor, " d"]) -> Float[Tensor, "b d h w"]:
-    """A convolution of stride 1 with zero padding that keeps the size, all in float64. The kernel has 3 or 5 rows and columns."""
+def kernels(weight: Float[Tensor, "d c k k"]) -> Float[Tensor, "nn d c"]:
+    """A kernel of 3 or 5 rows and columns as :func:`conv` wants it: four or nearly three times as large, for use again and again."""
     (width, channels), side = weight.shape[:2], weight.shape[-1]
-    t, edge, n = transforms(side), side // 2, _TILE + side - 1
-    steps = [step.to(x.device) for step in (t.inputs, t.kernels, t.results)]
-    kernels = (steps[1] @ weight.permute(2, 3, 0, 1).reshape(side * side, -1)).view(n * n, width, channels)
+    by_place = weight.permute(2, 3, 0, 1).reshape(side * side, -1)
+    return (transforms(side).kernels.to(weight.device) @ by_place).view(-1, width, channels)
+
+
+def conv(x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "nn d c"], bias: Float[Tensor, " d"]) -> Float[Tensor, "b d h w"]:
+    """A convolution of stride 1 with zero padding that keeps the size, all in float64. ``kernel`` comes from :func:`kernels`."""
+    n = math.isqrt(len(kernel))
+    side = n - _TILE + 1
+    t, edge = transforms(side), side // 2
+    inputs, results = t.inputs.to(x.device), t.results.to(x.device)
     down, across = -(-x.shape[2] // _TILE), -(-x.shape[3] // _TILE)
     padded = F.pad(x, (edge, _TILE * across - x.shape[3] + edge, edge, _TILE * down - x.shape[2] + edge))
     tiles = padded.unfold(2, n, _TILE).unfold(3, n, _TILE)  # (b, c, down, across, n, n)
     strips = tiles.split(max(_TILES_AT_ONCE // (across * len(x)), 1), 2)
-    found = torch.cat([_strip(strip, kernels, steps[0], steps[2]) for strip in strips], 2)
+    found = torch.cat([_strip(strip, kernel, inputs, results) for strip in strips], 2)
     return found[:, :, : x.shape[2], : x.shape[3]].add_(bias[:, None, None])
 
 
 def _strip(
     tiles: Float[Tensor, "b c down across n n"],
-    kernels: Float[Tensor, "nn d c"],
+    kernel: Float[Tensor, "nn d c"],
     inputs: Float[Tensor, "nn nn"],
     results: Float[Tensor, "tt nn"],
 ) -> Float[Tensor, "b d h w"]:
     """Some rows of tiles."""
     batch, channels, down, across, n, _ = tiles.shape
     flat = tiles.permute(4, 5, 1, 0, 2, 3).reshape(n * n, -1)
-    products = torch.bmm(kernels, (inputs @ flat).view(n * n, channels, -1))
+    products = torch.bmm(kernel, (inputs @ flat).view(n * n, channels, -1))
     sums = (results @ products.flatten(1)).view(_TILE, _TILE, -1, batch, down, across)
     return sums.permute(3, 2, 4, 0, 5, 1).reshape(batch, -1, _TILE * down, _TILE * across)
