@@ -4,7 +4,7 @@
 
 Random weights of full size, samples/coffee.png at 384x256. The places of all scales among the tables are computed under every
 setting; *largest* is the largest difference of any place from that of the first setting, in tables. The margin that encoders keep
-(``tokodec.entropy.roles.MARGIN``) is 1e-8. Also counted: files of each setting that another setting does not read as the same symbols.
+(``tokodec.entropy.roles.MARGIN``) is 1e-9. Also counted: files of each setting that another setting does not read as the same symbols.
 """
 
 import argparse

@@ -53,6 +53,8 @@ class Autoencoder(nn.Module, ABC, Generic[CodeT]):
     """In the zoo, with its version; set when weights are loaded."""
     bytes_per_pixel: int = 100
     """Memory that coding takes for each pixel of a large picture, the picture file included; measured at 12 megapixels, rounded up."""
+    stride: int = 16
+    """Pictures are computed at sizes filled up to multiples of it."""
     stored: torch.dtype = torch.float16
     """Of parameters in weights files."""
     fingerprint: bytes = b""

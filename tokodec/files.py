@@ -74,10 +74,14 @@ class Machine:
             raise InputError(f"{name} is no discrete tokenizer: see tokodec models list --kind discrete")
         return codec.tokenizer
 
-    def check(self, width: int, height: int, bytes_per_pixel: int) -> None:
-        """Raises UnsupportedInput for more pixels than allowed and OutOfMemory for more than fit, both before any is allocated."""
+    def check(self, width: int, height: int, bytes_per_pixel: int, stride: int = 1) -> None:
+        """For a model that fills pictures up to multiples of ``stride``.
+
+        Raises UnsupportedInput for more pixels than allowed and OutOfMemory for more than fit, both before any is allocated.
+        """
         check_size(width, height, self.max_pixels)
-        needed = width * height * bytes_per_pixel
+        filled = [-(-side // stride) * stride for side in (width, height)]
+        needed = filled[0] * filled[1] * bytes_per_pixel
         if needed > self.max_memory:
             limit = self.max_memory / 1e9
             raise OutOfMemory(
@@ -127,7 +131,7 @@ class Forced(Choice):
 
 def encode(picture: Picture, codec: Codec, rate: Rate, machine: Machine) -> Coded:
     """A whole .tkd file of a picture. Raises OutOfMemory, UnsupportedInput, and InputError for a quality that ``codec`` does not take."""
-    machine.check(picture.width, picture.height, codec.bytes_per_pixel)
+    machine.check(picture.width, picture.height, codec.bytes_per_pixel, codec.stride)
     with memory_told(), torch.inference_mode():
         coded = rate.reach(_attempts(picture, codec, device_of(machine.device)), picture.width * picture.height)
         _read_back(coded.data, codec)
@@ -142,7 +146,7 @@ def decode(data: bytes, choice: Choice, machine: Machine) -> Picture:
     file = unpack(data, max_pixels=machine.max_pixels)
     codec = choice.codec(file.header, machine)
     codec.check(file.payload, (file.header.height, file.header.width))  # before memory: a false claim is damage, not lack of it
-    machine.check(file.header.width, file.header.height, codec.bytes_per_pixel)
+    machine.check(file.header.width, file.header.height, codec.bytes_per_pixel, codec.stride)
     with memory_told(), torch.inference_mode():
         pixels = codec.synthesise(_read_symbols(file, codec))
         rgb = to_uint8(pixels)[0]
@@ -158,7 +162,7 @@ def decode(data: bytes, choice: Choice, machine: Machine) -> Picture:
 
 def tokenize(picture: Picture, tokenizer: DiscreteTokenizer, machine: Machine, source: str = "") -> Tokens:
     """The tokens of a picture's colours. ``source``: SHA-256 of its file. Raises OutOfMemory and UnsupportedInput."""
-    machine.check(picture.width, picture.height, tokenizer.bytes_per_pixel)
+    machine.check(picture.width, picture.height, tokenizer.bytes_per_pixel, tokenizer.stride)
     with memory_told(), torch.inference_mode():
         tokens = tokenizer.encode(to_unit(picture.rgb).to(device_of(machine.device)))
         return replace(tokens.to("cpu"), sources=(source,) if source else ())
@@ -166,7 +170,7 @@ def tokenize(picture: Picture, tokenizer: DiscreteTokenizer, machine: Machine, s
 
 def detokenize(tokens: Tokens, tokenizer: DiscreteTokenizer, machine: Machine) -> Picture:
     """The picture of one item's tokens. Raises FingerprintMismatch, OutOfMemory, and CorruptFile for ids that cannot be its."""
-    machine.check(tokens.size[1], tokens.size[0], tokenizer.bytes_per_pixel)
+    machine.check(tokens.size[1], tokens.size[0], tokenizer.bytes_per_pixel, tokenizer.stride)
     with memory_told(), torch.inference_mode():
         try:
             pixels = tokenizer.decode(tokens.to(device_of(machine.device)))

@@ -1,5 +1,6 @@
 """The parts that published codecs are made of: convolutions, contexts, densities, Gaussians, and who walks."""
 
+import copy
 import math
 from pathlib import Path
 from typing import Any
@@ -204,7 +205,7 @@ def test_quantiles_find_their_place() -> None:
 
 
 def test_tables_take_the_length_that_is_loaded() -> None:
-    filled, fresh = CodeTables(), CodeTables()
+    filled, fresh = CodeTables(2), CodeTables(2)
     filled.fill([robust_counts(np.ones(2 * r + 2)) for r in (8, 9)])
     fresh.load_state_dict(filled.state_dict())
     assert fresh.coding.tables == 2
@@ -213,7 +214,7 @@ def test_tables_take_the_length_that_is_loaded() -> None:
 
 @pytest.mark.parametrize("damage", ["counts", "radius", "none"])
 def test_tables_that_are_none_are_refused(damage: str) -> None:
-    tables = CodeTables()
+    tables = CodeTables(1)
     if damage != "none":
         tables.fill([robust_counts(np.ones(18))])
         getattr(tables, damage)[0] += 1
@@ -236,7 +237,6 @@ def bordering() -> LatentCodec:
     assert last.bias is not None
     last.weight[:half] = 0
     last.bias[:half] = gaussian.SCALE_MIN * math.exp(30 * step)
-    model.exact.conditional.double()  # type: ignore[operator]
     exact = [m for m in model.exact.modules() if isinstance(m, nn.Conv2d)][-1]
     assert exact.bias is not None
     exact.bias[:half] = gaussian.SCALE_MIN * math.exp(30 * step)  # more exactly than float32 could
@@ -278,3 +278,37 @@ def test_symbols_go_to_a_file_and_back(picture: Any, tmp_path: Path) -> None:
         symbols.save(tmp_path / "symbols.safetensors")
         again = type(symbols).load(tmp_path / "symbols.safetensors")
         assert model.write(again) == model.write(symbols)
+
+
+@pytest.mark.parametrize("name", ["joint_ar_test", "cheng2020_attn_test"])
+def test_no_error_of_arithmetic_grows_along_a_serial_context(name: str, picture: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over 600 waves, what one order of summation writes another reads: a batch of three, then items and other convolutions."""
+    model = store.load(name)
+    assert isinstance(model, LatentCodec)
+    with torch.inference_mode():
+        symbols = model.symbols(picture(3072, 256, batch=3))
+        data = model.write(symbols)
+        assert [model.read([payload], symbols.size).crc32()[0] for payload in data] == symbols.crc32()
+        monkeypatch.setattr("tokodec.nn.precise._WIDE", 1 << 30)
+        assert model.read(data[:1], symbols.size).crc32() == symbols.crc32()[:1]
+
+
+def test_weights_that_change_in_place_are_noticed(picture: Any) -> None:
+    model = store.load("mean_scale_test")
+    assert isinstance(model, LatentCodec)
+    x = picture(40, 40)
+    with torch.no_grad():
+        before = model.encode(x).data
+        for p in model.path.parameters():
+            p.mul_(1.5)
+        assert model.encode(x).data != before
+        copied = copy.deepcopy(model)
+        assert copied.encode(x).data == model.encode(x).data
+
+
+def test_latents_that_are_no_numbers_are_refused(picture: Any) -> None:
+    model = store.load("mean_scale_test")
+    x = picture(20, 20)
+    x[0, 0, 3, 4] = math.nan
+    with torch.inference_mode(), pytest.raises(InputError, match="out of range"):
+        model.encode(x)

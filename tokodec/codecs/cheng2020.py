@@ -2,7 +2,7 @@
 
 Sources: Cheng, Sun, Takeuchi and Katto, "Learned image compression with discretized Gaussian mixture likelihoods and attention
 modules", CVPR 2020, with one Gaussian instead of a mixture, as in CompressAI (``Cheng2020Anchor``, ``Cheng2020Attention``,
-``Cheng2020AnchorCheckerboard``), whose weights :mod:`tokodec.pretrained.compressai` converts; He et al., "Checkerboard context
+``Cheng2020AnchorCheckerboard``), whose weights :mod:`tokodec.pretrained.convert.compressai` converts; He et al., "Checkerboard context
 model for efficient learned image compression", CVPR 2021.
 """
 

@@ -3,7 +3,7 @@
 Source: He et al., "ELIC: Efficient learned image compression with unevenly grouped space-channel contextual adaptive coding",
 CVPR 2022. Two forms are in use, which differ in hyper features, channel context and aggregation: ``elic`` as CompressAI's
 ``Elic2022Official``, ``elic_chandelier`` as its ``Elic2022Chandelier``, after a public re-implementation. No weights of
-either were published with CompressAI; :mod:`tokodec.pretrained.compressai` converts those of its classes.
+either were published with CompressAI; :mod:`tokodec.pretrained.convert.compressai` converts those of its classes.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The factorized-prior codec: latents under one learned density for each channel, without hyper latents.
 
 Source: Ballé et al., "Variational image compression with a scale hyperprior", ICLR 2018, where it is the baseline. As in
-CompressAI (``FactorizedPrior``, bmshj2018-factorized), whose weights :mod:`tokodec.pretrained.compressai` converts.
+CompressAI (``FactorizedPrior``, bmshj2018-factorized), whose weights :mod:`tokodec.pretrained.convert.compressai` converts.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,8 @@
 
 An adapter, for whoever has that package and its weights and wants to measure or to decode with exactly those. Their payloads
 are CompressAI's strings: nothing makes sure that another machine decodes them, and symbols here are the bytes themselves, so
-the CRC-32 of a file says only that they are the bytes that were written. For files that decode anywhere, convert the weights
+the CRC-32 of a file says only that they are the bytes that were written. CompressAI's decoder looks at no bounds: read only
+payloads of people you trust. For files that decode anywhere, convert the weights
 (:mod:`tokodec.pretrained.convert.compressai`).
 """
 
@@ -30,6 +31,7 @@ class CompressAICodec(Codec):
     """A model of ``compressai.zoo`` that is ready to code. One rate."""
 
     bytes_per_pixel = 2500
+    stride = _PAD
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -70,7 +72,7 @@ class CompressAICodec(Codec):
 
     def check(self, payload: bytes, size: tuple[int, ...]) -> None:
         """Raise CorruptFile for what cannot be a payload of a picture of ``size``. CompressAI's coder does not look at all."""
-        _strings(payload, size)
+        self._parsed(payload, size)
 
     def read(self, data: Sequence[bytes], size: tuple[int, ...]) -> Symbols:
         """The symbols of payloads of pictures of ``size`` (h, w). Raises CorruptFile."""
@@ -85,9 +87,20 @@ class CompressAICodec(Codec):
 
     @torch.no_grad()
     def _decompressed(self, payload: bytes, size: tuple[int, ...]) -> Float[Tensor, "1 3 h w"]:
-        shape, strings = _strings(payload, size)
+        shape, strings = self._parsed(payload, size)
         pixels: Tensor = self.model.decompress([[string] for string in strings], torch.Size(shape))["x_hat"]
         return pixels
+
+    def _parsed(self, payload: bytes, size: tuple[int, ...]) -> tuple[tuple[int, int], list[bytes]]:
+        """The shape of the coarsest latents, and the strings: of a hyperprior two, else one."""
+        hyper = hasattr(self.model, "h_a")
+        blocks = [-(-n // _PAD) * (1 if hyper else 4) for n in size]
+        shape, strings = _strings(payload)
+        if shape != (blocks[0], blocks[1]) or len(strings) != 1 + hyper:
+            raise CorruptFile(
+                f"{len(strings)} strings of {shape[0]} x {shape[1]} latents do not belong to a picture of {size[0]} x {size[1]}"
+            )
+        return shape, strings
 
     def estimate(self, symbols: Symbols) -> Float[Tensor, " b"]:
         """Bits of the payloads: CompressAI's coder is what there is."""
@@ -98,14 +111,11 @@ def _bytes(row: Int[Tensor, " n"]) -> bytes:
     return row[row != _NONE].to("cpu", torch.uint8).numpy().tobytes()
 
 
-def _strings(payload: bytes, size: tuple[int, ...]) -> tuple[tuple[int, int], list[bytes]]:
+def _strings(payload: bytes) -> tuple[tuple[int, int], list[bytes]]:
     """The shape of the coarsest latents, and the strings."""
     if len(payload) < _HEAD.size:
         raise CorruptFile(f"a payload of {len(payload)} bytes is too short for CompressAI's strings")
     height, width, count = _HEAD.unpack_from(payload)
-    blocks = [-(-n // _PAD) for n in size]
-    if (height, width) not in ((blocks[0], blocks[1]), (4 * blocks[0], 4 * blocks[1])):
-        raise CorruptFile(f"latents of {height} x {width} do not belong to a picture of {size[0]} x {size[1]}")
     start = _HEAD.size + count * _LENGTH.size
     if len(payload) < start:
         raise CorruptFile("the lengths of CompressAI's strings are cut off")

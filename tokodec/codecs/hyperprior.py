@@ -3,7 +3,7 @@
 Sources: Ballé et al., "Variational image compression with a scale hyperprior", ICLR 2018 (``hyperprior``); Minnen, Ballé and
 Toderici, "Joint autoregressive and hierarchical priors for learned image compression", NeurIPS 2018 (``mean_scale``). As in
 CompressAI (``ScaleHyperprior``, bmshj2018-hyperprior; ``MeanScaleHyperprior``, mbt2018-mean), whose weights
-:mod:`tokodec.pretrained.compressai` converts.
+:mod:`tokodec.pretrained.convert.compressai` converts.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The joint autoregressive and hierarchical prior: mean-scale hyperprior with a serial context.
 
 Source: Minnen, Ballé and Toderici, "Joint autoregressive and hierarchical priors for learned image compression", NeurIPS 2018.
-As in CompressAI (``JointAutoregressiveHierarchicalPriors``, mbt2018), whose weights :mod:`tokodec.pretrained.compressai`
+As in CompressAI (``JointAutoregressiveHierarchicalPriors``, mbt2018), whose weights :mod:`tokodec.pretrained.convert.compressai`
 converts.
 """
 

@@ -11,7 +11,6 @@ batch or layout: see :mod:`tokodec.entropy.roles`. g_a, h_a and g_s may run in a
 import copy
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -44,9 +43,8 @@ class LatentCodec(Rounded, Codec):
         super().__init__()
         self.g_a, self.g_s, self.path = g_a, g_s, path
         self.rounding = Noise()  # as published; latents of fresh models are too small for anything else
-        self.tables = CodeTables()
-        self._twin: list[Path] = []  # in a list, so that it is no part of the module
-        self.register_load_state_dict_post_hook(_forget)
+        self.tables = CodeTables(path.first_density + path.density.channels)
+        self._twin: tuple[object, Path] | None = None  # in a tuple, so that it is no part of the module
 
     @abstractmethod
     def latents(self, x: Float[Tensor, "b 3 h w"]) -> dict[str, Float[Tensor, "b c h2 w2"]]:
@@ -74,30 +72,17 @@ class LatentCodec(Rounded, Codec):
     def freeze(self, pictures: Iterable[Pixels]) -> None:
         """Make the code tables. They follow from the weights alone."""
         self.tables.fill(self.path.tables())
-        self.forget()
 
     # --- the path in float64
 
     @property
     def exact(self) -> Path:
-        """The path in float64, made on first use."""
-        if not self._twin:
+        """The path in float64, made on first use, and again when its weights have changed."""
+        now = tuple(_state(p) for p in self.path.parameters())
+        if self._twin is None or self._twin[0] != now:
             with torch.inference_mode(mode=False), torch.no_grad():
-                self._twin.append(copy.deepcopy(self.path).double().requires_grad_(requires_grad=False))
-        return self._twin[0]
-
-    def forget(self) -> None:
-        """That the path in float64 was made of other weights."""
-        self._twin.clear()
-
-    def train(self, mode: bool = True) -> "LatentCodec":
-        self.forget()
-        return super().train(mode)
-
-    def _apply(self, fn: Any, recurse: bool = True) -> "LatentCodec":
-        self.forget()
-        result: LatentCodec = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        return result
+                self._twin = (now, copy.deepcopy(self.path).double().requires_grad_(requires_grad=False))
+        return self._twin[1]
 
     # --- the codec
 
@@ -169,7 +154,11 @@ class LatentCodec(Rounded, Codec):
     def check(self, payload: bytes, size: tuple[int, ...]) -> None:
         """Raise CorruptFile if ``payload`` is too short for a picture of ``size``: it must at least hold the first lattice."""
         reader, _ = self._opened(payload)
-        reader.expect(self._first_index(size)[..., None])
+        first, channels = self.path.first_density, self.path.density.channels
+        height, width = self.path.first(_grid(size))
+        counts = np.zeros(self.tables.coding.tables, np.int64)
+        counts[first : first + channels] = height * width
+        reader.expect_occurrences(counts)
 
     def _read(self, payload: bytes, size: tuple[int, int]) -> Symbols:
         reader, nudge = self._opened(payload)
@@ -219,10 +208,9 @@ class HyperCodec(LatentCodec):
         return {"z": self.h_a(_padded(y, HYPER_STRIDE)), "y": y}
 
 
-def _forget(model: nn.Module, _keys: object) -> None:
-    """Other weights have been loaded."""
-    assert isinstance(model, LatentCodec)
-    model.forget()
+def _state(p: Tensor) -> object:
+    """Another one when a parameter has changed."""
+    return p.data_ptr(), p.dtype, p.device, None if p.is_inference() else p._version  # noqa: SLF001  PyTorch's name for it
 
 
 def _flat(part: Part, rows: Integer[Tensor, "1 hw c"]) -> np.ndarray:

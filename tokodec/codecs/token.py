@@ -34,7 +34,7 @@ class TokenCodec(Codec):
     def __init__(self, tokenizer: DiscreteTokenizer) -> None:
         super().__init__()
         self.tokenizer = tokenizer
-        self.name, self.bytes_per_pixel = tokenizer.name, tokenizer.bytes_per_pixel
+        self.name, self.bytes_per_pixel, self.stride = tokenizer.name, tokenizer.bytes_per_pixel, tokenizer.stride
         self.fingerprint = self._fingerprint()
 
     def forward(self, x: Pixels, *, quality: Float[Tensor, " b"] | None = None) -> Output:

@@ -165,9 +165,10 @@ class Reader(Hand):
 
     def expect(self, index: Integer[Tensor, "1 c h w"]) -> None:
         """Raise CorruptFile if the bits that are left cannot hold what was told of since the last group."""
-        self._expect(self._tables.occurrences(_flat(index)))
+        self.expect_occurrences(self._tables.occurrences(_flat(index)))
 
-    def _expect(self, counts: np.ndarray) -> None:
+    def expect_occurrences(self, counts: np.ndarray) -> None:
+        """The same, told how often each table occurs."""
         self._least += float(counts @ self._tables.least_bits)
         if self._least > self._coder.num_bits() * _SLACK:
             raise CorruptFile("the entropy-coded stream is too short for the size of the picture")
@@ -176,7 +177,7 @@ class Reader(Hand):
         """Read one group of symbols."""
         counts = self._tables.occurrences(index)
         self._least = 0.0
-        self._expect(counts)
+        self.expect_occurrences(counts)
         self._least = 0.0
         order = _order(index, counts, self._tables.skip_below)
         kept = np.empty(order.size, np.int32)

@@ -24,7 +24,7 @@ def robust_counts(share: Float[np.ndarray, " n"]) -> Counts:
 
 
 class CodeTables(nn.Module):
-    """Tables of any radius: one after the other in ``counts``, then, as the coder wants them, those of lengths of escapes.
+    """``count`` tables of any radius: one after the other in ``counts``, then, as the coder wants them, those of lengths of escapes.
 
     A fresh model has none. How long the buffers are depends on the weights, so loading takes the length that comes.
     Raises WeightsMismatch where they cannot be tables.
@@ -33,8 +33,9 @@ class CodeTables(nn.Module):
     counts: Tensor
     radius: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
         super().__init__()
+        self.count = count
         self.register_buffer("counts", torch.zeros(0, dtype=torch.int32))
         self.register_buffer("radius", torch.zeros(0, dtype=torch.int32))
         self._coding: CodingTables | None = None
@@ -57,10 +58,17 @@ class CodeTables(nn.Module):
 
     def _checked(self) -> tuple[np.ndarray, np.ndarray]:
         counts, radius = self.counts.cpu().numpy(), self.radius.cpu().numpy()
-        fits = bool((radius >= 0).all()) and len(counts) == int((2 * radius.astype(np.int64) + 2 + LENGTHS).sum())
-        if not fits or not len(radius) or any(t.min() < 1 or t.sum() != 1 << PRECISION for t in split(counts.astype(np.int64), radius)):
+        fits = (
+            len(radius) == self.count
+            and bool((radius >= 0).all())
+            and len(counts) == int((2 * radius.astype(np.int64) + 2 + LENGTHS).sum())
+        )
+        if not fits or any(t.min() < 1 or t.sum() != 1 << PRECISION for t in split(counts.astype(np.int64), radius)):
             raise WeightsMismatch("the weights have no code tables, or damaged ones: convert or train the model again")
         return counts, radius
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_coding": None}  # constriction's models cannot be copied
 
     def forget(self) -> None:
         """That the coder's form was made of other counts."""

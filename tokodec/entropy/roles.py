@@ -18,11 +18,18 @@ from tokodec.entropy.density import Density
 from tokodec.entropy.gaussian import gaussian_bits
 from tokodec.entropy.part import Grid, Part, lattice_of, rows_of
 from tokodec.entropy.rounding import Rounding
+from tokodec.errors import InputError
 
-MARGIN = 1e-8
+MARGIN = 1e-9
 """No scale that was written stands closer to the border between two tables, in tables. Errors of float64 are a thousandth of it."""
+GRID = 2.0**16
+"""Steps in a unit of latents of the grid on which means stand that are fed back without end."""
+GRID_MARGIN = 1e-8
+"""No such mean stood closer to the middle between two places of the grid, in its steps."""
 NUDGE = 1 / 1024
-"""In tables: how much further all scales stand with every nudge."""
+"""In tables, and in steps of the grid: how much further all scales and means stand with every nudge."""
+_LIMIT = 2.0**22
+"""Of symbols. Escapes reach a little further."""
 
 
 class Role(ABC):
@@ -41,6 +48,10 @@ class Role(ABC):
     def foreseen(self, name: str) -> Float[Tensor, "b hw c"] | None:
         """All values of a lattice before any is asked for, if whoever walks knows them."""
         return None
+
+    def steadied(self, mean: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
+        """Means as they are to be used where values decide the next means, again and again (:class:`Exact`)."""
+        return mean
 
 
 class Learner(Role):
@@ -73,7 +84,9 @@ class Exact(Role):
 
     A symbol decodes if both sides take it from the same table, which the scale decides. Float64 gives scales to about 1e-14
     of their size, on any machine in any order of summation; the encoder makes sure that none stands within MARGIN of a border
-    (:class:`Encoder`). Means need no such care: their last digits change no symbol.
+    (:class:`Encoder`). The last digits of means change no symbol, and in a few passes no error of theirs grows to the size of the
+    margin. Where each place follows from the one before, over hundreds of steps, it would: there means are rounded to a grid,
+    away from whose borders the encoder keeps too, so that every step starts from exact values.
     """
 
     def __init__(self, first_density: int, nudge: Int[Tensor, " b"]) -> None:
@@ -103,8 +116,16 @@ class Exact(Role):
         part.paste(self.index[name], index)
         return symbols + mean
 
+    def steadied(self, mean: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
+        at = mean * GRID + self._shift
+        self._look_at_means(at)
+        return at.round_().div_(GRID)
+
     def _look(self, places: Float[Tensor, "b n c"]) -> None:
         """At where the scales of a group stand."""
+
+    def _look_at_means(self, at: Float[Tensor, "b n c"]) -> None:
+        """At where means stand on the grid."""
 
     @abstractmethod
     def _settle(self, name: str, index: Integer[Tensor, "b n c"], mean: Float[Tensor, "*#b #n c"], part: Part) -> Int32[Tensor, "b n c"]:
@@ -123,8 +144,14 @@ class Encoder(Exact):
         distance = (places - places.round()).abs_().masked_fill_((places < -0.5) | (places > gaussian.TABLES - 1.5), 1.0)
         self.close |= (distance < MARGIN).flatten(1).any(1)
 
+    def _look_at_means(self, at: Float[Tensor, "b n c"]) -> None:
+        self.close |= (((at - at.floor()) - 0.5).abs_() < GRID_MARGIN).flatten(1).any(1)
+
     def _settle(self, name: str, index: Integer[Tensor, "b n c"], mean: Float[Tensor, "*#b #n c"], part: Part) -> Int32[Tensor, "b n c"]:
-        return (part.cut(self._latents[name]) - mean).round_().clamp_(-(2**30), 2**30).to(torch.int32)
+        values = (part.cut(self._latents[name]) - mean).round_()
+        if values.numel() and not bool(values.abs().max() < _LIMIT):  # nor if it is no number
+            raise InputError("a latent is out of range: the picture's values, or the weights, cannot be right")
+        return values.to(torch.int32)
 
 
 class Decoder(Exact):

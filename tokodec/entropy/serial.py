@@ -47,6 +47,7 @@ class Serial(Conditional):
         for part in self.parts(grid, psi.device):
             assert part.places is not None
             scale, mean = self.aggregate(hyper[:, part.places] + self.aggregate.of_context(look(part.places)))
+            mean = role.steadied(mean)
             field.put(part.places, role.gaussian(NAME, mean, scale, part, (psi.shape[1], self.channels)))
         return field.rows
 

@@ -64,7 +64,8 @@ def conv(x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "nn d c"], bias: Flo
     padded = F.pad(x, (edge, _TILE * across - x.shape[3] + edge, edge, _TILE * down - x.shape[2] + edge))
     tiles = padded.unfold(2, n, _TILE).unfold(3, n, _TILE)  # (b, c, down, across, n, n)
     strips = tiles.split(max(_TILES_AT_ONCE // (across * len(x)), 1), 2)
-    found = torch.cat([_strip(strip, kernel, inputs, results) for strip in strips], 2)
+    rows = [torch.cat([_strip(some, kernel, inputs, results) for some in strip.split(_TILES_AT_ONCE, 3)], 3) for strip in strips]
+    found = torch.cat(rows, 2)
     return found[:, :, : x.shape[2], : x.shape[3]].add_(bias[:, None, None])
 
 

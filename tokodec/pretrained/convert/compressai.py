@@ -25,7 +25,7 @@ def _without_window(weight: Tensor, _model: nn.Module) -> Tensor:
 def _context_first(weight: Tensor, model: nn.Module) -> Tensor:
     """Serial contexts come after hyper features there, before them here."""
     assert isinstance(model, LatentCodec)
-    return weight.roll(weight.shape[1] // 2, 1) if isinstance(model.path.conditional, Serial) else weight
+    return weight.roll(weight.shape[1] // 2, 1) if weight.ndim > 1 and isinstance(model.path.conditional, Serial) else weight
 
 
 def _scales_first(tensor: Tensor, model: nn.Module) -> Tensor:

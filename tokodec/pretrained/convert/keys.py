@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from tokodec.errors import WeightsMismatch
@@ -34,6 +35,8 @@ class KeyMap:
             if name not in wanted or name in found:
                 problems.append(f"{'twice' if name in found else 'unexpected'} {key}")
                 continue
+            if not bool(torch.isfinite(tensor).all()):
+                problems.append(f"{key} holds values that are no numbers")
             found[name] = self._changed(name, tensor, model)
             if found[name].shape != wanted[name].shape:
                 problems.append(f"{key} is {tuple(tensor.shape)}, which makes {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}")
@@ -49,6 +52,6 @@ class KeyMap:
 
     def _changed(self, name: str, tensor: Tensor, model: nn.Module) -> Tensor:
         for pattern, change in self.changes.items():
-            if re.search(pattern, name):
+            if re.search(pattern, name) and tensor.ndim:
                 tensor = change(tensor, model)
         return tensor
