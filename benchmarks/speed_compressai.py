@@ -38,7 +38,7 @@ from tokodec.entropy import hyper
 from tokodec.entropy.coder import Reader, Writer
 from tokodec.entropy.fixed import LEVELS, ONE
 from tokodec.entropy.laplace import SCALE_MIN
-from tokodec.entropy.tables import SCALE_MAX, STEPS_PER_OCTAVE
+from tokodec.entropy.scaletables import SCALE_MAX, STEPS_PER_OCTAVE
 from tokodec.media.pixels import to_unit
 from tokodec.numerics import PROFILES
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokodec.codes import Bitstream, Latents, Stream, Symbols, Tokens
-from tokodec.errors import FingerprintMismatch
+from tokodec.errors import FingerprintMismatch, InputError
 from tokodec.numerics import Numerics, Stable
 
 __all__ = [
@@ -63,6 +63,11 @@ class Autoencoder(nn.Module, ABC, Generic[CodeT]):
     def __init__(self) -> None:
         super().__init__()
         self.numerics: Numerics = Stable()
+
+    def refuse(self, quality: object) -> None:
+        """Raise InputError for a quality: for models that have none to choose."""
+        if quality is not None:
+            raise InputError(f"{self.name or 'this model'} has one rate: it takes no quality")
 
     @abstractmethod
     def encode(self, x: Pixels, *, quality: float | Float[Tensor, " b"] | None = None) -> CodeT:

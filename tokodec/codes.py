@@ -291,6 +291,17 @@ class Symbols(_Code):
         frames = torch.tensor([[int(level), *self.size] for level in self.level])
         return [_crc32([frames[i], *(v[i].movedim(0, -1) for v in self.values.values())]) for i in range(len(self))]
 
+    @classmethod
+    def join(cls, items: Sequence["Symbols"]) -> "Symbols":
+        """One batch out of several, of pictures of one size."""
+        first = items[0]
+        return cls(
+            values={name: torch.cat([item.values[name] for item in items]) for name in first.values},
+            level=torch.cat([item.level for item in items]),
+            size=first.size,
+            context={name: torch.cat([item.context[name] for item in items]) for name in first.context},
+        )
+
     def _parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {f"values/{name}": t for name, t in self.values.items()} | {f"context/{name}": t for name, t in self.context.items()}
         return {"level": self.level, **tensors}, {"size": self.size, "order": [*self.values]}

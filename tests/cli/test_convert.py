@@ -1,31 +1,23 @@
 """tokodec models convert: from CompressAI's checkpoint to files and back."""
 
-import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from parity import compressai_cases
 from PIL import Image
 
 from tokodec.cli.main import run
-
-PARITY = Path(__file__).parents[1] / "parity"
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     """Of a model of the size of mean_scale_test, by formula, as CompressAI saves it."""
-    spec = importlib.util.spec_from_file_location("compressai_cases", PARITY / "compressai_cases.py")
-    assert spec
-    assert spec.loader
-    cases: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(cases)
-    row = json.loads(cases.FILE.read_text(encoding="utf-8"))["mean_scale"]
+    row = json.loads(compressai_cases.FILE.read_text(encoding="utf-8"))["mean_scale"]
     change = {8: 6, 12: 8, 18: 12, 24: 16}  # N, M, 3 M / 2 and 2 M of the tiny sibling
     shapes = {name: [change.get(n, n) if i < 2 else n for i, n in enumerate(shape)] for name, shape in row["shapes"].items()}
-    torch.save({"state_dict": cases.weights(shapes, {})}, tmp_path / "checkpoint.pth.tar")
+    torch.save({"state_dict": compressai_cases.weights(shapes, {})}, tmp_path / "checkpoint.pth.tar")
     return tmp_path / "checkpoint.pth.tar"
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokodec.entropy.alphabet import PACKED, Alphabet, Packed, Single
-from tokodec.entropy.coding import LENGTHS, PRECISION
-from tokodec.entropy.tables import TABLES, ScaleTables
+from tokodec.entropy.codingtables import LENGTHS, PRECISION
+from tokodec.entropy.scaletables import TABLES, ScaleTables
 
 ALPHABETS = [(a, a.radius) for a in PACKED] + [(Single(r), r) for r in (2, 9)]
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tokodec.entropy.coder import Reader, Writer
-from tokodec.entropy.coding import LENGTHS, PRECISION
-from tokodec.entropy.tables import TABLES, ScaleTables
+from tokodec.entropy.codingtables import LENGTHS, PRECISION
+from tokodec.entropy.scaletables import TABLES, ScaleTables
 from tokodec.errors import CorruptFile, InputError
 
 CODING = ScaleTables().coding(500)

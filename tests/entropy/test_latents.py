@@ -17,7 +17,7 @@ from tokodec.codecs.latent import LatentCodec
 from tokodec.entropy import gaussian
 from tokodec.entropy.checkerboard import Checkerboard
 from tokodec.entropy.codetables import CodeTables, robust_counts
-from tokodec.entropy.coding import LENGTHS, PRECISION
+from tokodec.entropy.codingtables import LENGTHS, PRECISION
 from tokodec.entropy.conditional import Conditional
 from tokodec.entropy.context import CheckerContext, Context, Field, RasterContext
 from tokodec.entropy.density import Density

@@ -90,13 +90,14 @@ def convert(
     from tokodec.pretrained import store
     from tokodec.pretrained.convert.compressai import from_compressai
 
-    folder = output or Path(catalogue.resolve(name))
+    full = catalogue.resolve(name)
+    folder = output or Path(full)
     target = folder / "model.safetensors"
     if target.exists() and not force:
         raise OutputExists(f"{target} is there already; --force writes over it")
-    model = from_compressai(name, file)
+    model = from_compressai(full, file)
     folder.mkdir(parents=True, exist_ok=True)
-    store.save(model, target, name=catalogue.resolve(name))
+    store.save(model, target, name=full)
     talk.put(f"dir:{folder}")
     return 0
 

@@ -33,12 +33,13 @@ from tokodec.entropy.hyper import ExactHyper, Parameters
 from tokodec.entropy.laplace import laplace_bits
 from tokodec.entropy.rounder import Rounder
 from tokodec.entropy.rounding import Rounded
-from tokodec.entropy.tables import BANDS
+from tokodec.entropy.scaletables import BANDS
 from tokodec.entry import Entry, Weights
 from tokodec.errors import CorruptFile, InputError
 from tokodec.nn.chain import ConvChain, Link
 from tokodec.nn.gain import Gain
 from tokodec.nn.lowres import STRIDE, LowResAnalysis, LowResSynthesis
+from tokodec.nn.pad import padded
 
 _HYPER_STRIDE = 4
 _LEVEL = struct.Struct("<H")
@@ -71,13 +72,15 @@ class HyperAnalysis(nn.Module):
         self.tail = nn.Conv2d(H, Z, 1)
 
     def forward(self, y: Float[Tensor, "b m h w"]) -> Float[Tensor, "b z h4 w4"]:
-        h = F.leaky_relu(self.head(_pad(y, _HYPER_STRIDE)), 0.1)
+        h = F.leaky_relu(self.head(padded(y, _HYPER_STRIDE)), 0.1)
         h = F.leaky_relu(self.down2(F.leaky_relu(self.down1(h), 0.1)), 0.1)
         return self.tail(h).float()
 
 
 class HyperpriorVR(Rounded, Codec):
     """See the module's docstring. Freshly made or trained it can train; ``freeze`` makes it a codec."""
+
+    stride = STRIDE
 
     def __init__(self, config: HyperpriorVRConfig) -> None:
         super().__init__()
@@ -109,7 +112,7 @@ class HyperpriorVR(Rounded, Codec):
         if not self.training:
             return self._measured(x, quality)
         q = _qualities(quality, x)
-        y = self.g_a(_pad(x, STRIDE) - 0.5, self.gain_a(q))
+        y = self.g_a(padded(x, STRIDE) - 0.5, self.gain_a(q))
         gain_z = torch.exp2(self.gain_z(q))[..., None, None]
         z = self.h_a(y) * gain_z
         scale_z = torch.exp2(self.scale_z(q))[..., None, None].expand_as(z)
@@ -156,7 +159,7 @@ class HyperpriorVR(Rounded, Codec):
     def _rounded_z(self, x: Pixels, quality: float) -> Float[Tensor, "b z h w"]:
         q = torch.full((x.shape[0],), quality, device=x.device)
         gain = torch.exp2(self.gain_z(q))[..., None, None]
-        return (self.h_a(self.g_a(_pad(x, STRIDE) - 0.5, self.gain_a(q))) * gain).round() / gain
+        return (self.h_a(self.g_a(padded(x, STRIDE) - 0.5, self.gain_a(q))) * gain).round() / gain
 
     # --- the codec
 
@@ -164,7 +167,7 @@ class HyperpriorVR(Rounded, Codec):
         """What will be written, for pictures in [0, 1] and a quality in [0, 1] (one for all, or one each)."""
         level = (_qualities(quality, x).double() * (LEVELS - 1)).round().long()
         with self.numerics.transforms(x.device):
-            y = self.g_a(_pad(x, STRIDE) - 0.5, self.gain_a(level.float() / (LEVELS - 1)))
+            y = self.g_a(padded(x, STRIDE) - 0.5, self.gain_a(level.float() / (LEVELS - 1)))
             z = self.h_a(y)
         latents = {"z": z * self.exact.gain_of_z(level), "y": y * self.exact.gain(level)}
         return self._walk(Rounder(self.exact.tables, level, latents, thrifty="y"), level, (x.shape[2], x.shape[3]))
@@ -180,13 +183,7 @@ class HyperpriorVR(Rounded, Codec):
 
     def read(self, data: Sequence[bytes], size: tuple[int, ...]) -> Symbols:
         """The symbols of payloads of pictures of ``size`` (h, w). Raises CorruptFile."""
-        items = [self._read(payload, size) for payload in data]
-        return Symbols(
-            values={name: torch.cat([item.values[name] for item in items]) for name in items[0].values},
-            level=torch.cat([item.level for item in items]),
-            size=size,
-            context={name: torch.cat([item.context[name] for item in items]) for name in items[0].context},
-        )
+        return Symbols.join([self._read(payload, size) for payload in data])
 
     def check(self, payload: bytes, size: tuple[int, ...]) -> None:
         """Raise CorruptFile if ``payload`` is too short for a picture of ``size``: it must at least hold z."""
@@ -260,12 +257,6 @@ def _qualities(quality: float | Float[Tensor, " b"] | None, x: Pixels) -> Float[
     if not bool(((q >= 0) & (q <= 1)).all()):
         raise InputError(f"quality {quality} is not in [0, 1]")
     return q
-
-
-def _pad(x: Float[Tensor, "b c h w"], multiple: int) -> Float[Tensor, "b c h2 w2"]:
-    """Replicate the last row and column up to a multiple."""
-    bottom, right = -x.shape[2] % multiple, -x.shape[3] % multiple
-    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
 
 
 MODELS = {

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
@@ -26,6 +25,8 @@ from tokodec.entropy.path import HYPER_STRIDE, HyperPath, Path
 from tokodec.entropy.roles import Decoder, Encoder, Exact, Learner, Rebuilder, density_index
 from tokodec.entropy.rounding import Noise, Rounded
 from tokodec.errors import CorruptFile, InputError
+from tokodec.nn.pad import padded
+from tokodec.nn.version import version
 
 STRIDE = 16
 _NUDGES = 256
@@ -37,6 +38,7 @@ class LatentCodec(Rounded, Codec):
     """See the module's docstring. One rate; the same walk (``path``) trains, writes and reads."""
 
     stored = torch.float32
+    stride = STRIDE
     bytes_per_pixel = 700
 
     def __init__(self, g_a: nn.Module, g_s: nn.Module, path: Path) -> None:
@@ -58,10 +60,10 @@ class LatentCodec(Rounded, Codec):
 
         Training mode: differentiable, with the rounding of the current phase. Eval mode: what the codec writes.
         """
-        _refuse(self.name, quality)
+        self.refuse(quality)
         if not self.training:
             return self._measured(x)
-        latents = {name: v.float() for name, v in self.latents(_padded(x)).items()}
+        latents = {name: v.float() for name, v in self.latents(padded(x, STRIDE)).items()}
         role = Learner(latents, self.rounding)
         y_hat = self.path(role, _grid(x.shape[2:]))
         pixels = self.g_s(y_hat).float()[..., : x.shape[2], : x.shape[3]]
@@ -78,7 +80,7 @@ class LatentCodec(Rounded, Codec):
     @property
     def exact(self) -> Path:
         """The path in float64, made on first use, and again when its weights have changed."""
-        now = tuple(_state(p) for p in self.path.parameters())
+        now = tuple(version(p) for p in self.path.parameters())
         if self._twin is None or self._twin[0] != now:
             with torch.inference_mode(mode=False), torch.no_grad():
                 self._twin = (now, copy.deepcopy(self.path).double().requires_grad_(requires_grad=False))
@@ -91,9 +93,9 @@ class LatentCodec(Rounded, Codec):
 
         ``level`` is how often the scales of an item were nudged, until none was too close to a border between tables.
         """
-        _refuse(self.name, quality)
+        self.refuse(quality)
         with self.numerics.transforms(x.device):
-            latents = self.latents(_padded(x))
+            latents = self.latents(padded(x, STRIDE))
         exactly = {name: v.double() for name, v in latents.items()}
         nudge = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         while int(nudge.max()) < _NUDGES:
@@ -143,13 +145,7 @@ class LatentCodec(Rounded, Codec):
 
     def read(self, data: Sequence[bytes], size: tuple[int, ...]) -> Symbols:
         """The symbols of payloads of pictures of ``size`` (h, w). Raises CorruptFile."""
-        items = [self._read(payload, (size[0], size[1])) for payload in data]
-        return Symbols(
-            values={name: torch.cat([item.values[name] for item in items]) for name in items[0].values},
-            level=torch.cat([item.level for item in items]),
-            size=size,
-            context={name: torch.cat([item.context[name] for item in items]) for name in items[0].context},
-        )
+        return Symbols.join([self._read(payload, (size[0], size[1])) for payload in data])
 
     def check(self, payload: bytes, size: tuple[int, ...]) -> None:
         """Raise CorruptFile if ``payload`` is too short for a picture of ``size``: it must at least hold the first lattice."""
@@ -205,12 +201,7 @@ class HyperCodec(LatentCodec):
 
     def latents(self, x: Float[Tensor, "b 3 h w"]) -> dict[str, Float[Tensor, "b c h2 w2"]]:
         y = self.g_a(x)
-        return {"z": self.h_a(_padded(y, HYPER_STRIDE)), "y": y}
-
-
-def _state(p: Tensor) -> object:
-    """Another one when a parameter has changed."""
-    return p.data_ptr(), p.dtype, p.device, None if p.is_inference() else p._version  # noqa: SLF001  PyTorch's name for it
+        return {"z": self.h_a(padded(y, HYPER_STRIDE)), "y": y}
 
 
 def _flat(part: Part, rows: Integer[Tensor, "1 hw c"]) -> np.ndarray:
@@ -221,18 +212,7 @@ def _grid(size: Sequence[int]) -> Grid:
     return -(-size[0] // STRIDE), -(-size[1] // STRIDE)
 
 
-def _padded(x: Float[Tensor, "b c h w"], multiple: int = STRIDE) -> Float[Tensor, "b c h2 w2"]:
-    """Replicate the last row and column up to a multiple."""
-    bottom, right = -x.shape[2] % multiple, -x.shape[3] % multiple
-    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
-
-
 def _output(x: Pixels, pixels: Pixels, bits: Mapping[str, Float[Tensor, " b"]]) -> Output:
     area = x.shape[2] * x.shape[3]
     terms = {"mse": (pixels - x).square().flatten(1).mean(1), "bpp": torch.stack([*bits.values()]).sum(0) / area}
     return Output(pixels=pixels, terms=terms | ({"bpp_side": bits["z"] / area} if "z" in bits else {}))
-
-
-def _refuse(name: str, quality: object) -> None:
-    if quality is not None:
-        raise InputError(f"{name or 'this model'} has one rate: it takes no quality")

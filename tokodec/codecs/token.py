@@ -22,7 +22,7 @@ from tokodec.entropy import flat
 from tokodec.entropy.flat import Section
 from tokodec.entropy.idcoder import IdCoder
 from tokodec.entropy.idprior import IdPrior
-from tokodec.errors import CorruptFile, InputError
+from tokodec.errors import CorruptFile
 
 PLAIN, PRIOR = 0, 1
 _FINGERPRINT_BYTES = 8
@@ -48,8 +48,7 @@ class TokenCodec(Codec):
 
     def symbols(self, x: Pixels, quality: float | Float[Tensor, " b"] | None = None) -> Symbols:
         """The ids of pictures in [0, 1]. Raises InputError for a quality: there is none to choose."""
-        if quality is not None:
-            raise InputError(f"{self.name} has one rate: it takes no quality")
+        self.refuse(quality)
         tokens = self.tokenizer.encode(x)
         values = {name: _lattice(stream) for name, stream in tokens.streams.items()}
         return Symbols(values=values, level=torch.zeros(len(tokens), dtype=torch.int64, device=x.device), size=tokens.size)

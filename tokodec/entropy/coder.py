@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float, Int32, Integer, Shaped
 from torch import Tensor
 
-from tokodec.entropy.coding import LENGTHS, CodingTables, Model
+from tokodec.entropy.codingtables import LENGTHS, CodingTables, Model
 from tokodec.errors import CorruptFile, InputError
 
 _WORD = 4

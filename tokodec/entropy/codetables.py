@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokodec.entropy.coding import LENGTHS, PRECISION, CodingTables, Counts, split, to_counts
+from tokodec.entropy.codingtables import LENGTHS, PRECISION, CodingTables, Counts, split, to_counts
 from tokodec.errors import WeightsMismatch
 
 _LEAST = 2.0**-16

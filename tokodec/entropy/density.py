@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokodec.entropy.codetables import robust_counts
-from tokodec.entropy.coding import Counts
+from tokodec.entropy.codingtables import Counts
 from tokodec.nn.bound import lower_bound
 
 _START_SCALE = 10.0

@@ -1,6 +1,7 @@
 """Rounded Gaussians: the rate as training sees it, the code tables of 64 scales, and which table a scale belongs to."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from tokodec.entropy.alphabet import PACKED
 from tokodec.entropy.codetables import robust_counts
-from tokodec.entropy.coding import Counts
+from tokodec.entropy.codingtables import Counts
 from tokodec.nn.bound import lower_bound
 
 TABLES = 64
@@ -18,7 +19,7 @@ SCALE_MIN, SCALE_MAX = 0.11, 256.0
 hyperprior", ICLR 2018, and CompressAI."""
 
 _TAIL = 1e-9
-_REACH = 6.109410204869
+_REACH = -NormalDist().inv_cdf(_TAIL / 2)
 """Beyond so many standard deviations lies _TAIL of a Gaussian, both sides together."""
 _LIKELIHOOD_MIN = 1e-9
 _STEP = math.log(SCALE_MAX / SCALE_MIN) / (TABLES - 1)

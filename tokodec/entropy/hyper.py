@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tokodec.entropy.fixed import ONE, Exp2, FixedGain, round_log2
 from tokodec.entropy.integer import INPUT_MAX, IntegerChain
 from tokodec.entropy.laplace import SCALE_MIN
-from tokodec.entropy.tables import STEPS_PER_OCTAVE, TABLES, ScaleTables
+from tokodec.entropy.scaletables import STEPS_PER_OCTAVE, TABLES, ScaleTables
 from tokodec.nn.chain import ConvChain
 from tokodec.nn.gain import Gain
 

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from tokodec.entropy.coding import PRECISION
+from tokodec.entropy.codingtables import PRECISION
 from tokodec.entropy.idnet import KNOWN
 from tokodec.entropy.idprior import ACTIVATION_MAX, Frozen, Layer
 from tokodec.entropy.schedule import MARGIN, PASSES

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokodec.entropy.coding import Counts
+from tokodec.entropy.codingtables import Counts
 from tokodec.entropy.conditional import NAME, Conditional
 from tokodec.entropy.density import Density
 from tokodec.entropy.gaussian import TABLES, tables
@@ -18,7 +18,7 @@ HYPER_STRIDE = 4
 
 
 class Path(nn.Module, ABC):
-    """``lattices``: the latents by name, in coding order. ``first_density``: the number of Gaussian tables, which come first."""
+    """``first_density``: the number of Gaussian tables, which come before those of the density."""
 
     first_density = 0
     density: Density

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tokodec.entropy.coder import Hand, flat, shaped
 from tokodec.entropy.fixed import LEVELS
-from tokodec.entropy.tables import BANDS, TABLES, ScaleTables
+from tokodec.entropy.scaletables import BANDS, TABLES, ScaleTables
 
 _MOST = 1.0
 """No value moves further towards zero than this beyond rounding."""

@@ -3,6 +3,7 @@
 A place (i, j) looks at rows i - 2 .. i and two columns to each side, so all places of equal 3 i + j can be coded together: a
 wave that runs over the lattice in 3 h + w - 3 steps instead of h w. The order of coding is another than the reference's,
 the probabilities are the same.
+Means are rounded to a fine grid, so that no error of arithmetic runs along with the wave (:class:`tokodec.entropy.roles.Exact`).
 Source: Minnen, Ballé and Toderici, "Joint autoregressive and hierarchical priors for learned image compression", NeurIPS 2018.
 """
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tokodec.api import Codec, Pixels
 from tokodec.entropy.fixed import LEVELS
-from tokodec.entropy.tables import BANDS, ScaleTables
+from tokodec.entropy.scaletables import BANDS, ScaleTables
 
 _CANDIDATES = (0.0, 0.01, 0.02, 0.03, 0.045, 0.06, 0.08, 0.1)
 

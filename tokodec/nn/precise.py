@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokodec.nn import winograd
+from tokodec.nn.version import version
 
 _WIDE = 16
 """With fewer channels, transforms cost more than they save."""
@@ -17,13 +18,12 @@ class Kept:
 
     def __init__(self, turn: Callable[[Tensor], Tensor]) -> None:
         self._turn = turn
-        self._made_of: tuple[object, ...] = ()
+        self._made_of: object = None
         self._kernel: Tensor | None = None
 
     def of(self, weight: Float[Tensor, "m n k k"]) -> Float[Tensor, "nn d c"]:
         """For the layer's weight."""
-        version = None if weight.is_inference() else weight._version  # noqa: SLF001  PyTorch's name for it
-        now = (weight.data_ptr(), weight.device, weight.dtype, version)
+        now = version(weight)
         if self._kernel is None or now != self._made_of:
             self._kernel, self._made_of = winograd.kernels(self._turn(weight)), now
         return self._kernel

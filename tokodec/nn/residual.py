@@ -10,22 +10,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokodec.nn.gdn import GDN, IGDN
+from tokodec.nn.resnet import added
 from tokodec.nn.strided import Subpixel, conv
 
 _SLOPE = 0.01
 
 
-def bent(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """Leaky ReLU, in place where no gradient needs what was there."""
+def _bent(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """In place where no gradient needs what was there."""
     return F.leaky_relu(x, _SLOPE, inplace=not torch.is_grad_enabled())
 
 
 def _clipped(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     return F.relu(x, inplace=not torch.is_grad_enabled())
-
-
-def _added(branch: Float[Tensor, "b c h w"], x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    return branch + x if torch.is_grad_enabled() or x.dtype != branch.dtype else branch.add_(x)
 
 
 class ResidualBlock(nn.Module):
@@ -37,7 +34,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = conv(channels, channels, 3, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return _added(bent(self.conv2(bent(self.conv1(x)))), x)
+        return added(x, _bent(self.conv2(_bent(self.conv1(x)))))
 
 
 class ResidualDown(nn.Module):
@@ -55,7 +52,7 @@ class ResidualDown(nn.Module):
         self.skip = conv(channels, width, 1, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        return _added(self.gdn(self.conv2(bent(self.conv1(x)))), self.skip(x[:, :, ::2, ::2]))
+        return added(self.skip(x[:, :, ::2, ::2]), self.gdn(self.conv2(_bent(self.conv1(x)))))
 
 
 class ResidualUp(nn.Module):
@@ -69,7 +66,7 @@ class ResidualUp(nn.Module):
         self.skip = Subpixel(channels, width)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        return _added(self.gdn(self.conv2(bent(self.conv1(x)))), self.skip(x))
+        return added(self.skip(x), self.gdn(self.conv2(_bent(self.conv1(x)))))
 
 
 class Bottleneck(nn.Module):
@@ -82,7 +79,7 @@ class Bottleneck(nn.Module):
         self.conv3 = conv(channels // 2, channels, 1, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return _added(self._branch(x), x)
+        return added(x, self._branch(x))
 
     def _branch(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return self.conv3(_clipped(self.conv2(_clipped(self.conv1(x)))))
@@ -92,7 +89,7 @@ class ClippedBottleneck(Bottleneck):
     """With a ReLU after the sum."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return _clipped(_added(self._branch(x), x))
+        return _clipped(added(x, self._branch(x)))
 
 
 class Attention(nn.Module):
@@ -105,4 +102,4 @@ class Attention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         trunk, gate = self.trunk(x), torch.sigmoid(self.gate(x))
-        return x + trunk * gate if torch.is_grad_enabled() or x.dtype != trunk.dtype else trunk.mul_(gate).add_(x)
+        return added(x, trunk * gate if torch.is_grad_enabled() else trunk.mul_(gate))

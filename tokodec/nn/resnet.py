@@ -83,8 +83,8 @@ class ConvBlock(nn.Module):
             nn.init.zeros_(last.bias)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        x = _added(x, self.mix_out(self.depthwise(_bent(self.mix_in(x)))))
-        return _added(x, self.narrow(_bent(self.widen(x))))
+        x = added(x, self.mix_out(self.depthwise(_bent(self.mix_in(x)))))
+        return added(x, self.narrow(_bent(self.widen(x))))
 
 
 def _bent(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -92,5 +92,6 @@ def _bent(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     return F.leaky_relu(x, 0.1, inplace=not torch.is_grad_enabled())
 
 
-def _added(x: Float[Tensor, "b c h w"], branch: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+def added(x: Float[Tensor, "b c h w"], branch: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Their sum, in the memory of ``branch`` where no gradient needs what was there."""
     return x + branch if torch.is_grad_enabled() or x.dtype != branch.dtype else branch.add_(x)

@@ -20,7 +20,7 @@ from tokodec.api import Autoencoder, DiscreteTokenizer
 from tokodec.catalogue import folder, ledger
 from tokodec.errors import CorruptFile, InputError, ModelNotFound, WeightsMismatch
 from tokodec.numerics import PROFILES
-from tokodec.pretrained import foreign
+from tokodec.pretrained import compressai
 from tokodec.pretrained.tensors import write
 from tokodec.zoo import MODELS, newest
 
@@ -41,14 +41,14 @@ def load(name: str, *, device: str | torch.device = "cpu", numerics: str = "stab
     """A model with its weights, in eval mode.
 
     ``name``: one of ``list_models()``, ``hf:org/repo@revision``, ``dir:FOLDER`` (a folder or file that ``save`` or a training run
-    wrote), or ``compressai/NAME-QUALITY`` (:mod:`tokodec.pretrained.foreign`). ``numerics``: ``stable`` (float32, deterministic)
+    wrote), or ``compressai/NAME-QUALITY`` (:mod:`tokodec.pretrained.compressai`). ``numerics``: ``stable`` (float32, deterministic)
     or ``fast`` (bfloat16 transforms).
     The model carries ``name`` and ``fingerprint`` (8 bytes). Raises ModelNotFound, WeightsMismatch, InputError.
     """
     if numerics not in PROFILES:
         raise InputError(f"there is no numerics profile {numerics!r}; there are {', '.join(PROFILES)}")
-    if name.startswith(foreign.PREFIX):
-        return _ready(foreign.load_compressai(name), device, numerics)
+    if name.startswith(compressai.PREFIX):
+        return _ready(compressai.load_compressai(name), device, numerics)
     weights = read_weights(name)
     model = MODELS[newest(weights.model, MODELS)].create(weights.config)
     assert isinstance(model, Autoencoder)

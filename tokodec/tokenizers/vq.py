@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -25,6 +24,7 @@ from tokodec.api import DiscreteTokenizer, Output, Pixels, Stream, Tokens
 from tokodec.entropy.idprior import IdPrior
 from tokodec.entry import Entry, Weights
 from tokodec.errors import InputError
+from tokodec.nn.pad import padded
 from tokodec.nn.pyramid import Level, PyramidDecoder, PyramidEncoder
 from tokodec.quantizers.base import Choice, Quantized, Quantizer
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
@@ -97,7 +97,7 @@ class ConvTokenizer(DiscreteTokenizer):
 
         In training mode only what has parameters to train is computed. In eval mode, what the tokenizer does.
         """
-        _refuse(quality)
+        self.refuse(quality)
         if not self.training:
             return self._measured(x)
         output = self._reconstructed(x) if _trains(self.encoder) or _trains(self.decoder) else self._tokenized(x)
@@ -106,7 +106,7 @@ class ConvTokenizer(DiscreteTokenizer):
         return output
 
     def _reconstructed(self, x: Pixels) -> Output:
-        z = self.encoder(_pad(x, self.stride) - 0.5)
+        z = self.encoder(padded(x, self.stride) - 0.5)
         quantized = self.quantizer(_sequence(z)) if _trains(self.encoder) else self._fixed(z)
         pixels = self.decoder(_lattice(quantized.z, z.shape[2:])).float() + 0.5
         ids = quantized.ids.view(z.shape[0], *z.shape[2:])
@@ -114,7 +114,7 @@ class ConvTokenizer(DiscreteTokenizer):
 
     @torch.no_grad()
     def _tokenized(self, x: Pixels) -> Output:
-        z = self.encoder(_pad(x, self.stride) - 0.5)
+        z = self.encoder(padded(x, self.stride) - 0.5)
         return Output(pixels=None, terms={}, aux={"ids": self._fixed(z).ids.view(z.shape[0], *z.shape[2:])})
 
     def _fixed(self, z: Float[Tensor, "b d gh gw"]) -> Quantized:
@@ -146,12 +146,12 @@ class ConvTokenizer(DiscreteTokenizer):
 
     def encode(self, x: Pixels, *, quality: float | Float[Tensor, " b"] | None = None) -> Tokens:
         """One stream, ``ids`` over (h, w)."""
-        _refuse(quality)
-        padded = _pad(x, self.stride) - 0.5
+        self.refuse(quality)
+        filled = padded(x, self.stride) - 0.5
         with self.numerics.transforms(x.device):
-            z = self.encoder(padded)
+            z = self.encoder(filled)
         vectors = _sequence(z.float())
-        ids = self.numerics.choice(lambda: self.quantizer.ids(vectors), lambda: self._settled(padded, self.quantizer.choose(vectors)))
+        ids = self.numerics.choice(lambda: self.quantizer.ids(vectors), lambda: self._settled(filled, self.quantizer.choose(vectors)))
         stream = Stream(ids=ids.view(z.shape[0], *z.shape[2:]), axes=("h", "w"), vocab=(self.quantizer.size,))
         return self.signed({"ids": stream}, (x.shape[2], x.shape[3]))
 
@@ -182,19 +182,19 @@ class ConvTokenizer(DiscreteTokenizer):
             raise InputError(f"ids are 0 to {self.quantizer.size - 1}; these reach from {int(ids.min())} to {int(ids.max())}")
         return ids
 
-    def _settled(self, padded: Float[Tensor, "b 3 h w"], choice: Choice) -> Int[Tensor, "b n"]:
+    def _settled(self, filled: Float[Tensor, "b 3 h w"], choice: Choice) -> Int[Tensor, "b n"]:
         """Ids, those in doubt decided in float64, windows of one shape together."""
-        columns = padded.shape[3] // self.stride
+        columns = filled.shape[3] // self.stride
         windows: dict[tuple[int, ...], list[Window]] = {}
         for item, place in (choice.margin < TOLERANCE).nonzero().tolist():
-            window = self._window(item, place, columns, padded.shape[2:])
+            window = self._window(item, place, columns, filled.shape[2:])
             windows.setdefault((window.bottom - window.top, window.right - window.left), []).append(window)
         weights = {name: p.double() for name, p in self.encoder.named_parameters()} if windows else {}
         ids = choice.ids.clone()
         for alike in windows.values():
             for start in range(0, len(alike), _WINDOWS):
                 some = alike[start : start + _WINDOWS]
-                ids[[w.item for w in some], [w.place for w in some]] = self._decided(padded, some, weights)
+                ids[[w.item for w in some], [w.place for w in some]] = self._decided(filled, some, weights)
         return ids
 
     def _window(self, item: int, place: int, columns: int, size: torch.Size) -> Window:
@@ -203,10 +203,10 @@ class ConvTokenizer(DiscreteTokenizer):
         bottom, right = min(row + reach + 1, size[0] // self.stride), min(column + reach + 1, columns)
         return Window(item=item, place=place, top=top, left=left, bottom=bottom, right=right, row=row - top, column=column - left)
 
-    def _decided(self, padded: Float[Tensor, "b 3 h w"], windows: list[Window], weights: dict[str, Tensor]) -> Int[Tensor, " m"]:
+    def _decided(self, filled: Float[Tensor, "b 3 h w"], windows: list[Window], weights: dict[str, Tensor]) -> Int[Tensor, " m"]:
         """The id of the cell in the middle of each window, from all the pixels that can change it, in float64."""
         s = self.stride
-        crops = [padded[w.item, :, s * w.top : s * w.bottom, s * w.left : s * w.right] for w in windows]
+        crops = [filled[w.item, :, s * w.top : s * w.bottom, s * w.left : s * w.right] for w in windows]
         z = torch.func.functional_call(self.encoder, weights, (torch.stack(crops).double(),))
         vectors = torch.stack([z[i, :, w.row, w.column] for i, w in enumerate(windows)])
         return self.quantizer.ids(vectors[None])[0]
@@ -238,23 +238,12 @@ def _lattice(z: Float[Tensor, "b n d"], grid: tuple[int, ...] | torch.Size) -> F
     return z.transpose(1, 2).unflatten(2, tuple(grid))
 
 
-def _pad(x: Float[Tensor, "b c h w"], multiple: int) -> Float[Tensor, "b c h2 w2"]:
-    """Replicate the last row and column up to a multiple."""
-    bottom, right = -x.shape[2] % multiple, -x.shape[3] % multiple
-    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
-
-
 def _output(x: Pixels, pixels: Pixels, terms: dict[str, Float[Tensor, " b"]], ids: Int[Tensor, "b ..."]) -> Output:
     return Output(pixels=pixels, terms={"mse": (pixels - x).square().flatten(1).mean(1), **terms}, aux={"ids": ids})
 
 
 def _trains(module: nn.Module) -> bool:
     return any(p.requires_grad for p in module.parameters())
-
-
-def _refuse(quality: object) -> None:
-    if quality is not None:
-        raise InputError("this tokenizer has one rate: it takes no quality")
 
 
 MODELS = {

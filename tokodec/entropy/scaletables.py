@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from tokodec.entropy.alphabet import PACKED
-from tokodec.entropy.coding import LENGTHS, PRECISION, CodingTables, Counts, split, to_counts
+from tokodec.entropy.codingtables import LENGTHS, PRECISION, CodingTables, Counts, split, to_counts
 from tokodec.entropy.fixed import LEVELS
 from tokodec.entropy.laplace import SCALE_MIN, tail
 

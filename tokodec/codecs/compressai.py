@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from tokodec.api import Codec, Output, Pixels, Symbols
-from tokodec.errors import CorruptFile, InputError
+from tokodec.errors import CorruptFile
+from tokodec.nn.pad import padded
 
 _PAD = 64
 _HEAD = struct.Struct("<HHB")
@@ -30,7 +30,7 @@ _NONE = -1
 class CompressAICodec(Codec):
     """A model of ``compressai.zoo`` that is ready to code. One rate."""
 
-    bytes_per_pixel = 2500
+    bytes_per_pixel = 900
     stride = _PAD
 
     def __init__(self, model: Any) -> None:
@@ -46,11 +46,8 @@ class CompressAICodec(Codec):
 
     def symbols(self, x: Pixels, quality: float | Float[Tensor, " b"] | None = None) -> Symbols:
         """The payloads as numbers, one picture after the other. Raises InputError for a quality: there is none to choose."""
-        if quality is not None:
-            raise InputError(f"{self.name} has one rate: it takes no quality")
-        bottom, right = -x.shape[2] % _PAD, -x.shape[3] % _PAD
-        padded = F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
-        return self._of([self._compressed(item) for item in padded.split(1)], (x.shape[2], x.shape[3]))
+        self.refuse(quality)
+        return self._of([self._compressed(item) for item in padded(x, _PAD).split(1)], (x.shape[2], x.shape[3]))
 
     @torch.no_grad()
     def _compressed(self, x: Float[Tensor, "1 3 h w"]) -> bytes:

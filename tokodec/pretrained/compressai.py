@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tokodec.codecs.foreign import CompressAICodec
+from tokodec.codecs.compressai import CompressAICodec
 from tokodec.errors import ModelNotFound, WeightsMismatch
 from tokodec.pretrained.convert.checkpoint import read_checkpoint
 
