@@ -10,6 +10,8 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 warnings.simplefilter("ignore")
@@ -40,18 +42,14 @@ class Peer:
         self.strings = self._encode()
 
     def run(self, job: str, times: int) -> dict[str, float]:
-        """CPU and wall seconds of one run, the mean of ``times``."""
+        """Seconds of one run, the mean of ``times``."""
         jobs = {
             "compress": lambda: self.model.compress(self.x),
             "decompress": lambda: self.model.decompress(**self.stream),
             "entropy-encode": self._encode,
             "entropy-decode": self._decode,
         }
-        wall, cpu = time.perf_counter(), time.process_time()
-        with torch.inference_mode():
-            for _ in range(times):
-                jobs[job]()
-        return {"cpu": (time.process_time() - cpu) / times, "wall": (time.perf_counter() - wall) / times}
+        return timed(jobs[job], times)
 
     def facts(self) -> dict[str, object]:
         """What is being timed, and proof that it works."""
@@ -73,13 +71,22 @@ class Peer:
         return self.coder.decompress(self.strings, indexes, means=self.means)
 
 
-def main() -> None:
-    """Answer line by line until standard input ends."""
+def timed(job: Callable[[], object], times: int) -> dict[str, float]:
+    """CPU and wall seconds of one run, the mean of ``times``."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    with torch.inference_mode():
+        for _ in range(times):
+            job()
+    return {"cpu": (time.process_time() - cpu) / times, "wall": (time.perf_counter() - wall) / times}
+
+
+def serve(setup: Callable[[list[str]], Any]) -> None:
+    """Answer line by line until standard input ends. ``setup`` makes a peer, with ``facts()`` and ``run(job, times)``, of its arguments."""
     peer = None
     for line in sys.stdin:
         verb, *rest = line.split()
         if verb == "setup":
-            peer = Peer(int(rest[0]), int(rest[1]), rest[2])
+            peer = setup(rest)
             answer: object = peer.facts()
         else:
             assert peer
@@ -88,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda rest: Peer(int(rest[0]), int(rest[1]), rest[2]))

@@ -1,23 +1,28 @@
 """How far float64 is from deciding a code table differently: published codecs under machine settings that change the order of sums.
 
-    python -m benchmarks.float64_margin [-m MODEL ...]
+    python -m benchmarks.float64_margin [-m MODEL ...] [--size 384x256]
 
-Random weights of full size, samples/coffee.png at 384x256. The places of all scales among the tables are computed under every
-setting; *largest* is the largest difference of any place from that of the first setting, in tables. The margin that encoders keep
-(``tokodec.entropy.roles.MARGIN``) is 1e-9. Also counted: files of each setting that another setting does not read as the same symbols.
+Models of full size with random weights, tiny ones (``*_test``) with theirs, samples/coffee.png brought to the size. Where all scales
+stand among the tables, and all means of a serial context on their grid, is computed under every setting; the columns are the
+largest difference from one thread: of scales, in tables (encoders keep ``tokodec.entropy.roles.MARGIN``), and of means, in steps
+(``GRID_MARGIN``). Last, how many files of a setting another one does not read as the same symbols.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
 
 from benchmarks.speed_compressai import picture
+from tokodec.api import Symbols
 from tokodec.codecs.latent import LatentCodec
-from tokodec.entropy import roles
+from tokodec.entropy.gaussian import TABLES
+from tokodec.entropy.roles import Rebuilder
+from tokodec.errors import CorruptFile
 from tokodec.nn import precise
+from tokodec.pretrained import store
 from tokodec.zoo import create
 
 MODELS = (
@@ -28,11 +33,13 @@ MODELS = (
     "cheng2020_checkerboard_128",
     "elic",
     "elic_chandelier",
+    "channelwise",
 )
 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
+    """So many threads of torch."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     yield
@@ -48,88 +55,86 @@ def plain_convolutions() -> Iterator[None]:
     precise._WIDE = before  # noqa: SLF001
 
 
-@contextmanager
-def no_onednn() -> Iterator[None]:
-    with torch.backends.mkldnn.flags(enabled=False):
-        yield
+Setting = Callable[[], AbstractContextManager[None]]
+SETTINGS: Mapping[str, Setting] = {
+    "one thread": nullcontext,
+    "two threads": lambda: threads(2),
+    "plain convolutions": plain_convolutions,
+    "no oneDNN": lambda: torch.backends.mkldnn.flags(enabled=False),
+}
 
 
-@contextmanager
-def nothing() -> Iterator[None]:
-    yield
+class Watcher(Rebuilder):
+    """Notes where scales and means stand."""
+
+    def __init__(self, model: LatentCodec, symbols: Symbols) -> None:
+        super().__init__(model.path.first_density, symbols.level, symbols.values)
+        self.scales: list[Tensor] = []
+        self.means: list[Tensor] = [torch.zeros(1, dtype=torch.float64)]
+
+    def _look(self, places: Tensor) -> None:
+        self.scales.append(places.flatten().clone())
+
+    def _look_at_means(self, at: Tensor) -> None:
+        self.means.append(at.flatten().clone())
 
 
-SETTINGS = {"one thread": nothing, "two threads": lambda: threads(2), "plain convolutions": plain_convolutions, "no oneDNN": no_onednn}
-
-
-class Seen:
-    """The places of the scales of one walk."""
-
-    def __init__(self) -> None:
-        self.places: list[Tensor] = []
-        self._place: Callable[[Tensor], Tensor] = roles.gaussian.place
-
-    def __call__(self, scales: Tensor) -> Tensor:
-        places = self._place(scales)
-        self.places.append(places.clone())
-        return places
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        roles.gaussian.place = self
-        yield
-        roles.gaussian.place = self._place
-
-
-def random_model(name: str) -> LatentCodec:
-    """With weights that give scales of all sizes."""
-    torch.manual_seed(0)
-    model = create(name)
+def model_of(name: str) -> LatentCodec:
+    """A tiny model as it is; another with random weights, that give scales of all sizes."""
+    model = store.load(name) if name.endswith("_test") else create(name).to(memory_format=torch.channels_last).eval()
     assert isinstance(model, LatentCodec)
-    with torch.no_grad():
+    if not name.endswith("_test"):
+        torch.manual_seed(0)
         for key, p in model.named_parameters():
             if "density" not in key and not key.endswith(("gamma", "beta")):
                 p.add_(torch.randn_like(p) * (0.5 / max(p[0].numel(), 1) ** 0.5 if p.ndim > 1 else 0.3))
-    model.freeze([])
-    return model.eval().requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)
+        model.freeze([])
+    return model
 
 
 def measured(name: str, x: Tensor) -> str:
     """A row of the table."""
-    model = random_model(name)
+    model, size = model_of(name), (x.shape[2], x.shape[3])
     symbols = model.symbols(x)
-    found: dict[str, list[Tensor]] = {}
-    payloads: dict[str, bytes] = {}
+    seen: dict[str, Watcher] = {}
+    payloads: list[bytes] = []
     for setting, entered in SETTINGS.items():
-        seen = Seen()
-        with entered(), seen.watching():
-            model._walked(roles.Rebuilder(model.path.first_density, symbols.level, symbols.values), symbols.level, x.shape[2:])  # noqa: SLF001
-        found[setting] = seen.places
         with entered():
-            payloads[setting] = model.write(model.symbols(x))[0]
-    wrong = 0
-    for payload in payloads.values():
-        crcs = set()
-        for entered in SETTINGS.values():
-            with entered():
-                crcs.add(model.read([payload], tuple(x.shape[2:])).crc32()[0])
-        wrong += len(crcs) - 1
-    first = found["one thread"]
-    others = {s: places for s, places in found.items() if s != "one thread"}
-    largest = {s: max(float((a - b).abs().max()) for a, b in zip(first, places, strict=True)) for s, places in others.items()}
-    spread = torch.cat([p.flatten() for p in first])
-    inside = float(((spread > 0) & (spread < roles.gaussian.TABLES - 1)).double().mean())
-    cells = " | ".join(f"{largest[s]:.0e}" for s in largest)
-    return f"| {name} | {spread.numel()} | {inside:.0%} | {cells} | {wrong} |"
+            seen[setting] = Watcher(model, symbols)
+            model._walked(seen[setting], symbols.level, size)  # noqa: SLF001
+            payloads += model.write(model.symbols(x))
+    first, *others = seen.values()
+    cells = " | ".join(f"{_largest(first.scales, o.scales):.0e} / {_largest(first.means, o.means):.0e}" for o in others)
+    places = torch.cat(first.scales)
+    inside = float(((places > 0) & (places < TABLES - 1)).double().mean())
+    wrong = sum(len(set(_readings(model, payload, size))) - 1 for payload in payloads)
+    return f"| {name} | {places.numel()} | {inside:.0%} | {cells} | {wrong} |"
+
+
+def _readings(model: LatentCodec, payload: bytes, size: tuple[int, int]) -> Iterator[int | None]:
+    for entered in SETTINGS.values():
+        with entered():
+            try:
+                yield model.read([payload], size).crc32()[0]
+            except CorruptFile:
+                yield None
+
+
+def _largest(first: list[Tensor], other: list[Tensor]) -> float:
+    return float((torch.cat(first) - torch.cat(other)).abs().max())
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-m", "--model", action="append")
+    parser.add_argument("--size", default="384x256", help="width x height")
     a = parser.parse_args()
-    x = torch.nn.functional.interpolate(picture(), size=(256, 384), mode="area")
-    print("| model | scales | between tables | " + " | ".join(s for s in SETTINGS if s != "one thread") + " | desyncs |")
-    print("|" + "---|" * (len(SETTINGS) + 3))
+    width, height = map(int, a.size.split("x"))
+    x = torch.nn.functional.interpolate(picture(), size=(height, width), mode="bilinear", antialias=True)
+    _, *others = SETTINGS
+    print(f"| model | scales | between tables | {' | '.join(others)} | desyncs |")
+    print("|" + "---|" * (len(others) + 4))
     with torch.inference_mode():
         for name in a.model or MODELS:
             print(measured(name, x), flush=True)

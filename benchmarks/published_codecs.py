@@ -139,10 +139,15 @@ def main() -> None:
     x = picture()
     print("| model | profile | CompressAI bytes | tokodec bytes | CompressAI dB | tokodec dB | between, dB | compress | decompress |")
     print("|---|---|---|---|---|---|---|---|---|")
+    about = {
+        "date": dt.date.today().isoformat(),
+        "commit": commit(),
+        "machine": machine(),
+        "versions": {"tokodec": tokodec.__version__, "torch": torch.__version__},
+        "rounds": a.rounds,
+    }
     results = {name: measured(name, a.peer_python, a.rounds, x) for name in a.model or CLASSES}
     if a.output:
-        versions = {"tokodec": tokodec.__version__, "torch": torch.__version__}
-        about = {"date": dt.date.today().isoformat(), "commit": commit(), "machine": machine(), "versions": versions, "rounds": a.rounds}
         a.output.write_text(json.dumps({**about, "results": results}, indent=1) + "\n", encoding="utf-8")
 
 

@@ -8,9 +8,8 @@ then ``compress N`` and ``decompress N`` say how long one of N runs takes. Each 
 import json
 import math
 import os
-import sys
-import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -21,6 +20,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from compressai import models  # noqa: E402
 from compressai.models.sensetime import Elic2022Chandelier  # noqa: E402
+from compressai_peer import serve, timed  # noqa: E402  beside this file
 from torch import Tensor, nn  # noqa: E402
 
 torch.set_num_threads(1)
@@ -90,7 +90,7 @@ class Peer:
         self.stream = self.model.compress(self.x)
         pixels = self.model.decompress(self.stream["strings"], self.stream["shape"])["x_hat"]
         likelihoods = self.model(self.x)["likelihoods"]
-        self.facts = {
+        self._facts: dict[str, object] = {
             "bytes": total(self.stream["strings"]),
             "strings": count(self.stream["strings"]),
             "bits": {name: float(-v.log2().sum()) for name, v in likelihoods.items()},
@@ -101,29 +101,13 @@ class Peer:
 
     def run(self, job: str, times: int) -> dict[str, float]:
         """CPU and wall seconds of one run, the mean of ``times``."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        with torch.inference_mode():
-            for _ in range(times):
-                if job == "compress":
-                    self.model.compress(self.x)
-                else:
-                    self.model.decompress(self.stream["strings"], self.stream["shape"])
-        return {"cpu": (time.process_time() - cpu) / times, "wall": (time.perf_counter() - wall) / times}
+        decompress = partial(self.model.decompress, self.stream["strings"], self.stream["shape"])
+        return timed(partial(self.model.compress, self.x) if job == "compress" else decompress, times)
 
-
-def main() -> None:
-    """Answer line by line until standard input ends."""
-    peer = None
-    for line in sys.stdin:
-        verb, *rest = line.split()
-        if verb == "setup":
-            peer = Peer(rest[0], json.loads(rest[1]), Path(rest[2]))
-            answer: object = peer.facts
-        else:
-            assert peer
-            answer = peer.run(verb, int(rest[0]))
-        print(json.dumps(answer), flush=True)
+    def facts(self) -> dict[str, object]:
+        """What was made, and how."""
+        return self._facts
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda rest: Peer(rest[0], json.loads(rest[1]), Path(rest[2])))

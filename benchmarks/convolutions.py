@@ -1,0 +1,69 @@
+"""How much the convolutions of our own gain over PyTorch's, at the shapes of the published codecs on a picture of 768x512.
+
+    python -m benchmarks.convolutions
+
+One thread; CPU ms, medians of eleven rounds in turns, and the ratio with quartiles. float64: :mod:`tokodec.nn.winograd` with its kernel
+kept, beside ``conv2d``. float32: ``tokodec.nn.strided.Deconv`` to a picture, beside ``conv_transpose2d``. *Difference*: the largest,
+relative to the largest result.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tokodec.nn.precise import PreciseConv
+from tokodec.nn.strided import Deconv
+
+ROUNDS = 11
+PRECISE = (
+    (224, 128, 5, 32, 48),
+    (128, 224, 5, 32, 48),
+    (128, 384, 5, 32, 48),
+    (32, 224, 5, 32, 48),
+    (288, 384, 3, 32, 48),
+    (480, 640, 3, 32, 48),
+)
+"""Channels, width, kernel, height and width of latents."""
+PICTURES = (128, 192)
+"""Channels at half the size."""
+
+
+def compared(name: str, ours: Callable[[], Tensor], theirs: Callable[[], Tensor]) -> str:
+    """A row."""
+    a, b = ours(), theirs()
+    difference = float((a - b).abs().max() / b.abs().max())
+    times = np.array([[_cpu_ms(job) for job in (ours, theirs)] for _ in range(ROUNDS)])
+    own, other = np.median(times, 0)
+    low, ratio, high = np.percentile(times[:, 1] / times[:, 0], [25, 50, 75])
+    return f"| {name} | {other:.1f} | {own:.1f} | {ratio:.1f} ({low:.1f} .. {high:.1f}) | {difference:.0e} |"
+
+
+def _cpu_ms(job: Callable[[], Tensor]) -> float:
+    start = time.process_time()
+    job()
+    return 1e3 * (time.process_time() - start)
+
+
+def main() -> None:
+    """Measure and print."""
+    torch.set_num_threads(1)
+    print("| shape | PyTorch, CPU ms | tokodec, CPU ms | ratio (quartiles) | difference |\n|---|---|---|---|---|")
+    with torch.no_grad():
+        for channels, width, kernel, height, across in PRECISE:
+            precise, x = PreciseConv(channels, width, kernel).double(), torch.randn(1, channels, height, across).double()
+            plain = lambda p=precise, x=x: F.conv2d(x, p.weight, p.bias, padding=p.padding)  # noqa: E731
+            name = f"float64 {kernel}x{kernel}, {channels} to {width}, {across}x{height}"
+            print(compared(name, lambda p=precise, x=x: p(x), plain), flush=True)
+        for channels in PICTURES:
+            deconv = Deconv(channels, 3)
+            x = torch.randn(1, channels, 256, 384).contiguous(memory_format=torch.channels_last)
+            plain = lambda d=deconv, x=x: F.conv_transpose2d(x, d.weight, d.bias, 2, 2, 1)  # noqa: E731
+            print(compared(f"float32 transposed 5x5, {channels} to 3, 384x256", lambda d=deconv, x=x: d(x), plain), flush=True)
+
+
+if __name__ == "__main__":
+    main()
