@@ -19,7 +19,8 @@ class Deconv(nn.ConvTranspose2d):
     """A transposed 5x5 convolution of stride 2 that doubles the size exactly.
 
     Libraries fill narrow outputs (pictures) up to whole vectors. There it is computed as the 3x3 convolution that makes the
-    four phases of every output channel, which are then interleaved: the same sums, 2.4 times as fast for 3 channels.
+    four phases of every output channel, which are then interleaved: the same sums, more than twice as fast for 3 channels
+    (``benchmarks/convolutions.py``).
     """
 
     def __init__(self, channels: int, width: int) -> None:

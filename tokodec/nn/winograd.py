@@ -1,8 +1,8 @@
 """Convolutions by Winograd's minimal filtering, in float64.
 
 A tile of 4x4 results of a 5x5 kernel takes 64 products for each pair of channels instead of 400. In float32 that costs
-precision; in float64 what is lost, two digits or three, is not missed, and no library has a fast float64 convolution: this one
-is two to four times as fast.
+precision; in float64 what is lost, a digit or two, is not missed, and no library has a fast float64 convolution: this one
+is two to four times as fast for wide layers (``benchmarks/convolutions.py``).
 
 The transforms follow from evaluating polynomials at a few points and from interpolating, transposed. Source: Lavin and Gray,
 "Fast algorithms for convolutional neural networks", CVPR 2016; Blahut, "Fast algorithms for signal processing", chapter 5.
