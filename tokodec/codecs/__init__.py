@@ -1,6 +1,6 @@
 """The codecs, one file a family. A new family adds its name to the import and to the table."""
 
-from tokodec.codecs import channelwise, cheng2020, elic, factorized, hyperprior, hyperprior_vr, joint_ar
+from tokodec.codecs import channelwise, cheng2020, elic, factorized, fourstep_vr, hyperprior, hyperprior_vr, joint_ar
 from tokodec.entry import Entry, merge
 
 MODELS: dict[str, Entry] = merge(
@@ -8,6 +8,7 @@ MODELS: dict[str, Entry] = merge(
     cheng2020.MODELS,
     elic.MODELS,
     factorized.MODELS,
+    fourstep_vr.MODELS,
     hyperprior.MODELS,
     hyperprior_vr.MODELS,
     joint_ar.MODELS,

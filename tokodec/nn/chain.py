@@ -36,8 +36,11 @@ class ConvChain(nn.Module):
         """The convolutions in order."""
         return [conv for conv in self.convs if isinstance(conv, nn.Conv2d)]
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        *inner, last = self.layers
-        for conv, link in zip(inner, self.links[:-1], strict=True):
+    def features(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b e h2 w2"]:
+        """What the last convolution sees."""
+        for conv, link in zip(self.layers[:-1], self.links[:-1], strict=True):
             x = F.relu(F.pixel_shuffle(conv(x), link.shuffle))
-        return last(x)
+        return x
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        return self.layers[-1](self.features(x))

@@ -68,7 +68,9 @@ class Trainer:
         model = create(self.recipe.model, self.recipe.overrides).to(self.device).to(memory_format=torch.channels_last)
         assert isinstance(model, Autoencoder)
         if self.recipe.warm_start:
-            model.load_state_dict(store.read_weights(self.recipe.warm_start).tensors)
+            fresh = {name: t for name, t in model.state_dict().items() if self._fresh(name)}
+            found = store.read_weights(self.recipe.warm_start).tensors
+            model.load_state_dict({name: t for name, t in found.items() if not self._fresh(name)} | fresh)
         if "id_bits" in (objective.name for objective in self.recipe.objective):
             for module in model.modules():
                 if isinstance(module, IdPrior):
@@ -92,6 +94,9 @@ class Trainer:
 
     def _frozen(self, name: str) -> bool:
         return any(fnmatch(name, pattern) for pattern in self.recipe.frozen)
+
+    def _fresh(self, name: str) -> bool:
+        return any(fnmatch(name, pattern) for pattern in self.recipe.fresh)
 
     def _qualities(self) -> tuple[float | None, ...]:
         return self.recipe.validation_qualities if self.variable_rate else (None,)

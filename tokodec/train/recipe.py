@@ -71,6 +71,8 @@ class Recipe:
     objective: tuple[ObjectiveRecipe, ...]
     warm_start: str = ""
     """A weights file or a model's name whose weights the run starts from."""
+    fresh: tuple[str, ...] = ()
+    """Weights whose names match one of these shell patterns start afresh all the same; all others must be in the file."""
     frozen: tuple[str, ...] = ()
     """Parameters whose names match one of these shell patterns keep their values."""
     seed: int = 0

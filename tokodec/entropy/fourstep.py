@@ -1,0 +1,39 @@
+"""What the symbols of earlier steps say about those of the next: corrections to the hyperprior's means and scales."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokodec.entropy.quarters import STEPS
+from tokodec.nn.chain import ConvChain, Link
+from tokodec.nn.gain import Gain
+
+LATER = len(STEPS) - 1
+"""Steps that know others."""
+
+
+class FourStepContext(nn.Module):
+    """Nets that read, at every place, the latents known there and around, how large their symbols are, and hyper features.
+
+    A layer of its own for each step, which the quality shifts, then ``body``, the same for all. The last layer starts at zero:
+    an untrained context leaves the hyperprior as it is.
+    """
+
+    def __init__(self, M: int, hyper: int, width: int, inner: int, rows: int) -> None:
+        super().__init__()
+        self.enter = nn.ModuleList(nn.Conv2d(2 * M + hyper, width, 1, bias=False) for _ in range(LATER))
+        self.shift = nn.ModuleList(Gain(rows, width) for _ in range(LATER))
+        self.body = ConvChain(width, (Link(width=inner, kernel=3), Link(width=width), Link(width=2 * M)))
+        last = self.body.layers[-1]
+        for p in (last.weight, last.bias):
+            assert p is not None
+            nn.init.zeros_(p)
+
+    def forward(
+        self, step: int, known: Float[Tensor, "b m h w"], size: Float[Tensor, "b m h w"], hyper: Float[Tensor, "b f h w"], q: Float[Tensor, " b"]
+    ) -> Float[Tensor, "b m2 h w"]:
+        """Corrections for ``step`` 1 to 3. ``known``: latents, zero where unknown; ``size``: log2(1 + |symbol|), likewise."""
+        shift = self.shift[step - 1](q)[..., None, None]
+        x = self.enter[step - 1](torch.cat([known, size, hyper], 1))
+        return self.body(F.relu(x + shift)).float()
