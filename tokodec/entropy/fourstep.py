@@ -22,6 +22,7 @@ class FourStepContext(nn.Module):
 
     def __init__(self, M: int, hyper: int, width: int, inner: int, rows: int) -> None:
         super().__init__()
+        self.width = width
         self.enter = nn.ModuleList(nn.Conv2d(2 * M + hyper, width, 1, bias=False) for _ in range(LATER))
         self.shift = nn.ModuleList(Gain(rows, width) for _ in range(LATER))
         self.body = ConvChain(width, (Link(width=inner, kernel=3), Link(width=width), Link(width=2 * M)))
@@ -30,10 +31,27 @@ class FourStepContext(nn.Module):
             assert p is not None
             nn.init.zeros_(p)
 
-    def forward(
-        self, step: int, known: Float[Tensor, "b m h w"], size: Float[Tensor, "b m h w"], hyper: Float[Tensor, "b f h w"], q: Float[Tensor, " b"]
-    ) -> Float[Tensor, "b m2 h w"]:
-        """Corrections for ``step`` 1 to 3. ``known``: latents, zero where unknown; ``size``: log2(1 + |symbol|), likewise."""
-        shift = self.shift[step - 1](q)[..., None, None]
-        x = self.enter[step - 1](torch.cat([known, size, hyper], 1))
-        return self.body(F.relu(x + shift)).float()
+    @property
+    def layers(self) -> list[nn.Conv2d]:
+        """The first layer of each step."""
+        return [conv for conv in self.enter if isinstance(conv, nn.Conv2d)]
+
+    @property
+    def shifts(self) -> list[Gain]:
+        """What the quality adds to each."""
+        return [shift for shift in self.shift if isinstance(shift, Gain)]
+
+    @staticmethod
+    def inputs(
+        known: Float[Tensor, "b m h w"], size: Float[Tensor, "b m h w"], hyper: Float[Tensor, "b f h w"]
+    ) -> Float[Tensor, "b i h w"]:
+        """What the nets see: latents, log2(1 + |symbol|), both zero where nothing is known, and hyper features."""
+        return torch.cat([known, size, hyper], 1)
+
+    def entered(self, step: int, inputs: Float[Tensor, "b i h w"], q: Float[Tensor, " b"]) -> Float[Tensor, "b e h w"]:
+        """What goes into ``body``."""
+        return F.relu(self.enter[step - 1](inputs) + self.shift[step - 1](q)[..., None, None])
+
+    def forward(self, step: int, inputs: Float[Tensor, "b i h w"], q: Float[Tensor, " b"]) -> Float[Tensor, "b m2 h w"]:
+        """Corrections for ``step`` 1 to 3 of means and of log2 scales."""
+        return self.body(self.entered(step, inputs, q)).float()

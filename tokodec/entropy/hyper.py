@@ -31,6 +31,15 @@ class Parameters:
     index: UInt8[Tensor, "b m h w"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """Of the net's last layer: what it sees, in integers of 0..255; means in units of y; log2 scales as places among the tables."""
+
+    features: Float[Tensor, "b f h w"]
+    mean: Float[Tensor, "b m h w"]
+    place: Float[Tensor, "b m h w"]
+
+
 Watch = Callable[[UInt8[Tensor, "b m h w"]], None]
 
 
@@ -62,19 +71,18 @@ class ExactHyper(nn.Module):
 
     def freeze(
         self, h_s: ConvChain, samples: Sequence[Float[Tensor, "b z h w"]], gain_y: Gain, gain_z: Gain, scale_y: Gain, scale_z: Gain
-    ) -> None:
-        """Take trained nets and gains. ``samples``: typical rounded z, gain taken off."""
+    ) -> Float[Tensor, " f"]:
+        """Take trained nets and gains. ``samples``: typical rounded z, gain taken off. Returns the value of one step of each feature."""
         self.gain_y.copy_(gain_y)
         self.gain_z.copy_(gain_z)
         self.scale_z.copy_(scale_z)
         self.scale_y.rows.copy_(round_log2(gain_y.log2) + round_log2(scale_y.log2))
-        reach = torch.stack([s.abs().amax((0, 2, 3)) for s in samples]).amax(0) * 1.2
-        reach = torch.where(reach > 0, reach, reach.amax().clamp(min=1e-6))
-        self.step_z.copy_(round_log2(torch.log2(reach / INPUT_MAX)))
+        self.step_z.copy_(input_step(samples))
         with torch.no_grad():
-            self.chain.quantise(h_s, torch.exp2(self.step_z.double() / ONE), list(samples))
+            step = self.chain.quantise(h_s, torch.exp2(self.step_z.double() / ONE), list(samples))
         self.index_unit.copy_(self._unit[self.M :] * STEPS_PER_OCTAVE)
         self.tables.reset()
+        return step
 
     @property
     def _unit(self) -> Float[Tensor, " c"]:
@@ -110,11 +118,20 @@ class ExactHyper(nn.Module):
         return Parameters(mean=whole.mean[:, :, inner].clone(), index=whole.index[:, :, inner].clone())
 
     def _predict(self, z: Int32[Tensor, "b z h4 w4"], level: Int[Tensor, " b"], grid: tuple[int, int]) -> Parameters:
+        prior = self.prior(z, level, grid)
+        return Parameters(mean=prior.mean * self.gain(level), index=self.index(prior.place, level))
+
+    def prior(self, z: Int32[Tensor, "b z h4 w4"], level: Int[Tensor, " b"], grid: tuple[int, int]) -> Prior:
+        """What z says of y on a grid of (h, w)."""
         shrink = self.exp2(-self.gain_z(level) - self.step_z)[..., None, None]
-        sums = self.chain((z.float() * shrink).round_().clamp_(-INPUT_MAX, INPUT_MAX))[..., : grid[0], : grid[1]]
-        mean = (sums[:, : self.M] * self._unit[: self.M, None, None]) * self.gain(level)
-        index = _index((sums[:, self.M :] * self.index_unit[:, None, None]).add_(_offset(self.scale_y(level))[..., None, None]))
-        return Parameters(mean=mean, index=index)
+        features = self.chain.features((z.float() * shrink).round_().clamp_(-INPUT_MAX, INPUT_MAX))[..., : grid[0], : grid[1]]
+        sums = self.chain.last(features)
+        mean = sums[:, : self.M] * self._unit[: self.M, None, None]
+        return Prior(features=features, mean=mean, place=sums[:, self.M :] * self.index_unit[:, None, None])
+
+    def index(self, place: Float[Tensor, "b m h w"], level: Int[Tensor, " b"]) -> UInt8[Tensor, "b m h w"]:
+        """Code tables of places that know no gain."""
+        return _index(place + _offset(self.scale_y(level))[..., None, None])
 
     def gain(self, level: Int[Tensor, " b"]) -> Float[Tensor, "b m 1 1"]:
         """Quantiser steps per unit of y."""
@@ -123,6 +140,13 @@ class ExactHyper(nn.Module):
     def gain_of_z(self, level: Int[Tensor, " b"]) -> Float[Tensor, "b z 1 1"]:
         """Quantiser steps per unit of z."""
         return self.exp2(self.gain_z(level))[..., None, None]
+
+
+def input_step(samples: Sequence[Float[Tensor, "b c h w"]]) -> Int[Tensor, " c"]:
+    """What one integer step of each channel of a net's input is worth, as a fixed-point logarithm, for inputs like ``samples``."""
+    reach = torch.stack([s.abs().amax((0, 2, 3)) for s in samples]).amax(0) * 1.2
+    reach = torch.where(reach > 0, reach, reach.amax().clamp(min=1e-6))
+    return round_log2(torch.log2(reach / INPUT_MAX))
 
 
 def _offset(log2: Int[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -7,6 +7,8 @@ integers up to 256. Between layers stand one IEEE multiplication, one rounding a
 Source: Ballé et al., "Integer networks for data compression with latent-variable models", ICLR 2019.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from tokodec.nn.chain import ConvChain, Link
 
 INPUT_MAX = 127
-_ACTIVATION_MAX = 255
+ACTIVATION_MAX = 255
 _WEIGHT_MAX = 127
 _SUM_MAX = 2**24 - 1
 
@@ -37,8 +39,8 @@ class IntegerConv(nn.Module):
     def quantise(self, conv: nn.Conv2d, step_in: Float[Tensor, " c"], input_max: int) -> Float[Tensor, " d"]:
         """Take the weights of ``conv`` for inputs in steps of ``step_in``; returns the value of one unit of each sum."""
         weight = conv.weight.detach().double() * step_in.double()[None, :, None, None]
-        assert conv.bias is not None
-        bias = conv.bias.detach().double()
+        bias = torch.zeros(conv.out_channels, device=conv.weight.device) if conv.bias is None else conv.bias.detach()
+        bias = bias.double()
         magnitude = weight.abs().flatten(1)
         # The largest integer scale for which neither a weight nor any possible sum leaves its range.
         by_weight = _WEIGHT_MAX / magnitude.amax(1).clamp(min=1e-12)
@@ -53,7 +55,8 @@ class IntegerConv(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         """Exact sums: integers held in float32."""
-        return F.conv2d(x, self.weight.float(), self.bias.float(), padding=self.padding)
+        with torch.autocast(x.device.type, enabled=False):
+            return F.conv2d(x, self.weight.float(), self.bias.float(), padding=self.padding)
 
 
 class IntegerChain(nn.Module):
@@ -69,28 +72,47 @@ class IntegerChain(nn.Module):
         """The convolutions in order."""
         return [conv for conv in self.convs if isinstance(conv, IntegerConv)]
 
-    def quantise(self, chain: ConvChain, step_in: Float[Tensor, " c"], samples: list[Float[Tensor, "b c h w"]]) -> None:
+    def quantise(
+        self, chain: ConvChain, step_in: Float[Tensor, " c"], samples: list[Float[Tensor, "b c h w"]], input_max: int = INPUT_MAX
+    ) -> Float[Tensor, " e"]:
         """Take the weights of ``chain``; ``samples`` are typical inputs, from which the ranges of activations are read.
 
-        ``step_in``: the value of one integer step of each input channel.
+        ``step_in``: the value of one integer step of each input channel; ``input_max``: the largest integer that goes in.
+        Returns the same of what the last convolution sees.
         """
-        input_max, step = INPUT_MAX, step_in
-        *inner, last = self.layers
-        for conv, trained, link in zip(inner, chain.layers[:-1], self.links[:-1], strict=True):
+        step = step_in
+        for conv, trained, link in zip(self.layers[:-1], chain.layers[:-1], self.links[:-1], strict=True):
             unit = conv.quantise(trained, step, input_max)
             samples = [F.relu(F.pixel_shuffle(trained(s), link.shuffle)) for s in samples]
-            reach = torch.stack([s.amax((0, 2, 3)) for s in samples]).amax(0) * 1.2
-            step = torch.where(reach > 0, reach, reach.amax().clamp(min=1e-6)).double() / _ACTIVATION_MAX
+            step = activation_step(samples)
             # Channels of a shuffled convolution lie side by side: each takes the step of the channel it becomes.
             conv.unit.copy_(unit / step.repeat_interleave(link.shuffle**2))
-            input_max = _ACTIVATION_MAX
-        last.unit.copy_(last.quantise(chain.layers[-1], step, input_max))
+            input_max = ACTIVATION_MAX
+        self.last.unit.copy_(self.last.quantise(chain.layers[-1], step, input_max))
+        return step
+
+    @property
+    def last(self) -> IntegerConv:
+        """The last convolution."""
+        return self.layers[-1]
+
+    def features(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b e h2 w2"]:
+        """What the last convolution sees, integers 0..255 in float32, for integer inputs."""
+        for conv, link in zip(self.layers[:-1], self.links[:-1], strict=True):
+            x = F.pixel_shuffle(activation(conv(x) * conv.unit[:, None, None]), link.shuffle)
+        return x
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         """Exact sums of the last convolution, for integer inputs held in float32."""
-        with torch.autocast(x.device.type, enabled=False):
-            *inner, last = self.layers
-            for conv, link in zip(inner, self.links[:-1], strict=True):
-                x = (conv(x) * conv.unit[:, None, None]).round_().clamp_(0, _ACTIVATION_MAX)
-                x = F.pixel_shuffle(x, link.shuffle)
-            return last(x)
+        return self.last(self.features(x))
+
+
+def activation(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """ReLU in integers, in place."""
+    return x.round_().clamp_(0, ACTIVATION_MAX)
+
+
+def activation_step(samples: Sequence[Float[Tensor, "b c h w"]]) -> Float[Tensor, " c"]:
+    """What one integer step of each channel is worth, for activations like ``samples``."""
+    reach = torch.stack([s.amax((0, 2, 3)) for s in samples]).amax(0) * 1.2
+    return torch.where(reach > 0, reach, reach.amax().clamp(min=1e-6)).double() / ACTIVATION_MAX

@@ -12,8 +12,8 @@ quarter, so that after a step a quarter of all channels is known at every place,
 Source: Li et al., "Neural video compression with diverse contexts", CVPR 2023, and the image codecs of DCVC-RT and DCVC-UF.
 """
 
-from jaxtyping import Bool, Shaped
 import torch
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 STEPS = (0, 3, 2, 1)

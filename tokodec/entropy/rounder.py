@@ -18,18 +18,18 @@ _MOST = 1.0
 class Rounder(Hand):
     """Rounds latents, already in quantiser steps, to symbols.
 
-    The latents named ``thrifty`` are rounded towards zero where that saves more bits than the error is worth. A step from
+    All latents but the ``plain`` ones are rounded towards zero where that saves more bits than the error is worth. A step from
     s to s - 1 adds ``2 (|v| - s) + 1`` to the squared error of v and saves some bits b of its table; it pays when the error
     is below ``thrift * b``. ``thrift`` is the model's, for the middle of each band of quality: squared error that a bit is worth.
     Decoders know nothing of it. Source: rate-distortion optimised quantisation, as in every classical video encoder.
     """
 
     def __init__(
-        self, tables: ScaleTables, level: Int[Tensor, " b"], latents: Mapping[str, Float[Tensor, "b c h w"]], *, thrifty: str
+        self, tables: ScaleTables, level: Int[Tensor, " b"], latents: Mapping[str, Float[Tensor, "b c h w"]], *, plain: str
     ) -> None:
         self._skip_below = int(tables.skip_below)
         self._latents = latents
-        self._thrifty = thrifty
+        self._plain = plain
         savings = torch.from_numpy(np.stack([tables.coding(int(i)).savings for i in level])).to(level.device, torch.float32)
         shift = (0.5 * _thrift(tables.thrift, level)[:, None, None] * savings).clamp(max=_MOST)  # (b, 2, tables)
         shift[..., : self._skip_below] = torch.inf
@@ -37,7 +37,7 @@ class Rounder(Hand):
 
     def take(self, name: str, index: UInt8[Tensor, "b c h w"], mean: Float[Tensor, "b c h w"] | float) -> Int32[Tensor, "b c h w"]:
         v = self._latents[name] - mean
-        symbols = self._frugal(v, index) if name == self._thrifty else v.round_().masked_fill_(index < self._skip_below, 0)
+        symbols = v.round_().masked_fill_(index < self._skip_below, 0) if name == self._plain else self._frugal(v, index)
         return symbols.to(torch.int32)
 
     def _frugal(self, v: Float[Tensor, "b c h w"], index: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
