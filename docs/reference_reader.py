@@ -11,7 +11,7 @@ from pathlib import Path
 from zlib import crc32
 
 MAGIC = bytes((0xD4, 0x54, 0x4B, 0x44, 0x0D, 0x0A, 0x1A, 0x0A))
-NAMES = {"P": "payload", "A": "alpha", "i": "ICC profile", "t": "text"}
+NAMES = {"P": "payload", "T": "tile plan", "A": "alpha", "i": "ICC profile", "t": "text"}
 
 
 class Damaged(Exception):
@@ -90,7 +90,8 @@ def read_segments(reader: Reader) -> list[tuple[str, bytes]]:
         check(len(segments) <= 65_536, "too many segments")
     kinds = [kind for kind, _ in segments]
     check(all(kind in NAMES or kind.islower() for kind in kinds), "a critical segment of unknown kind")
-    check("P" in kinds and kinds.count("A") <= 1 and kinds.count("i") <= 1, "payload missing, or A or i twice")
+    check("P" in kinds and all(kinds.count(kind) <= 1 for kind in "AiT"), "payload missing, or A, i or T twice")
+    check("T" not in kinds or kinds.index("T") < kinds.index("P"), "a tile plan behind a payload")
     crc = crc32(reader.data[: reader.at])
     check(reader.number(4) == crc, "checksum of the whole file")
     check(reader.at == len(reader.data), "bytes after the end")

@@ -32,6 +32,7 @@ FLOORS = (
     {"pretrained"},
     {"tokenformats"},
     {"tokenfile"},
+    {"tiled"},
     {"files"},
     {"train", "eval"},
     {"__init__"},

@@ -9,18 +9,21 @@ payload against what its symbols must cost (in the reader of the codec), the sym
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+import numpy as np
 import torch
 from PIL import Image
 
 from tokodec.api import Codec, DiscreteTokenizer, Symbols, Tokens
 from tokodec.catalogue import resolve, zoo
 from tokodec.codecs.token import TokenCodec
+from tokodec.codecs.variable_rate import VariableRateCodec
 from tokodec.entropy.container import DEFAULT_MAX_PIXELS, MAX_SIDE, Header, Kind, Segment, TkdFile, pack, unpack
+from tokodec.entropy.tileplan import Box, TilePlan, Tiles, Tiling
 from tokodec.errors import CorruptFile, FingerprintMismatch, InputError, OutOfMemory
 from tokodec.media.alpha import decode_plane, encode_plane
 from tokodec.media.limits import check_size
@@ -30,10 +33,13 @@ from tokodec.media.read import ImageLike, from_image
 from tokodec.media.write import to_pil
 from tokodec.pretrained import store
 from tokodec.rate import Coded, Encode, Quality, Rate, TargetBpp
+from tokodec.tiled import Rgb, TileReader, TileWriter
 
 DEFAULT_MODEL = "hyperprior_vr"
 DEFAULT_TOKENIZER = "vq_f16"
 DEFAULT_QUALITY = 0.5
+_TILED_BYTES = 12
+"""Of each pixel of a picture in tiles: the picture itself, and what its file formats take; measured at 48 megapixels, rounded up."""
 FILE_KINDS = ("codec", "discrete")
 """Kinds of models that make .tkd files."""
 
@@ -50,13 +56,15 @@ def physical_memory() -> int:
 class Machine:
     """Where models run, how, and what a picture may take.
 
-    ``device``: as torch names it, or ``auto``. ``numerics``: ``stable`` or ``fast``. ``max_memory`` in bytes.
+    ``device``: as torch names it, or ``auto``. ``numerics``: ``stable`` or ``fast``. ``max_memory`` in bytes. ``jobs``: tiles of a
+    large picture that are coded at a time.
     """
 
     device: str = "cpu"
     numerics: str = "stable"
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_memory: int = field(default_factory=physical_memory)
+    jobs: int = 1
 
     def codec(self, name: str) -> Codec:
         """The codec of that name; of a discrete tokenizer, the one that writes its ids. Names of the zoo are loaded once a process.
@@ -81,7 +89,16 @@ class Machine:
         """
         check_size(width, height, self.max_pixels)
         filled = [-(-side // stride) * stride for side in (width, height)]
-        needed = filled[0] * filled[1] * bytes_per_pixel
+        self._check(width, height, filled[0] * filled[1] * bytes_per_pixel)
+
+    def check_tiled(self, tiles: Tiles, codec: VariableRateCodec) -> None:
+        """The same for a picture in tiles: few of them are in memory at a time."""
+        check_size(tiles.width, tiles.height, self.max_pixels)
+        window = min(tiles.side, max(tiles.width, tiles.height)) + 2 * max(codec.reach) + codec.stride
+        area = tiles.width * tiles.height
+        self._check(tiles.width, tiles.height, area * _TILED_BYTES + self.jobs * window * window * codec.bytes_per_pixel)
+
+    def _check(self, width: int, height: int, needed: int) -> None:
         if needed > self.max_memory:
             limit = self.max_memory / 1e9
             raise OutOfMemory(
@@ -129,35 +146,82 @@ class Forced(Choice):
         return self.model
 
 
-def encode(picture: Picture, codec: Codec, rate: Rate, machine: Machine) -> Coded:
-    """A whole .tkd file of a picture. Raises OutOfMemory, UnsupportedInput, and InputError for a quality that ``codec`` does not take."""
-    machine.check(picture.width, picture.height, codec.bytes_per_pixel, codec.stride)
+def encode(picture: Picture, codec: Codec, rate: Rate, machine: Machine, tiling: Tiling | None = None) -> Coded:
+    """A whole .tkd file of a picture; ``tiling`` says whether it is cut into tiles, by default as :class:`Tiling` does by itself.
+
+    Raises OutOfMemory, UnsupportedInput, and InputError for a quality that ``codec`` does not take, and for tiles if it has none.
+    """
+    if tiling is not None and not isinstance(codec, VariableRateCodec):
+        raise InputError(f"{codec.name} codes pictures as a whole: it has no tiles")
+    tiles = (tiling or Tiling()).tiles((picture.height, picture.width))
+    if tiles is None or not isinstance(codec, VariableRateCodec):
+        machine.check(picture.width, picture.height, codec.bytes_per_pixel, codec.stride)
+        attempt = _whole_attempts(picture, codec, device_of(machine.device))
+    else:
+        machine.check_tiled(tiles, codec)
+        attempt = _tiled_attempts(picture, TileWriter(codec=codec, device=device_of(machine.device), jobs=machine.jobs), tiles)
     with memory_told(), torch.inference_mode():
-        coded = rate.reach(_attempts(picture, codec, device_of(machine.device)), picture.width * picture.height)
-        _read_back(coded.data, codec)
+        coded = rate.reach(attempt, picture.width * picture.height)
+        _read_back(coded.data, codec, machine)
     return coded
 
 
-def decode(data: bytes, choice: Choice, machine: Machine) -> Picture:
-    """The picture in a .tkd file: exactly the size that went in, alpha and profile as they were.
+def decode(data: bytes, choice: Choice, machine: Machine, region: Box | None = None) -> Picture:
+    """The picture in a .tkd file: exactly the size that went in, alpha and profile as they were; or a region of it.
 
-    Raises CorruptFile, FingerprintMismatch, OutOfMemory, and ModelNotFound when the weights are not here.
+    Of a picture in tiles a region costs no more than the tiles that it sees; any other is decoded as a whole and cut.
+    Raises CorruptFile, FingerprintMismatch, OutOfMemory, InputError for a region outside, and ModelNotFound when the weights are not here.
     """
     file = unpack(data, max_pixels=machine.max_pixels)
+    size = (file.header.height, file.header.width)
+    box = _inside(region, size)
     codec = choice.codec(file.header, machine)
-    codec.check(file.payload, (file.header.height, file.header.width))  # before memory: a false claim is damage, not lack of it
-    machine.check(file.header.width, file.header.height, codec.bytes_per_pixel, codec.stride)
+    decoding = _decoding(file, codec, machine)
     with memory_told(), torch.inference_mode():
-        pixels = codec.synthesise(_read_symbols(file, codec))
-        rgb = to_uint8(pixels)[0]
-        del pixels
+        rgb = decoding(box)
         alpha = file.segment(Kind.ALPHA)
         return Picture(
             rgb=rgb,
-            alpha=None if alpha is None else decode_plane(alpha, file.header.width, file.header.height),
+            alpha=None if alpha is None else np.ascontiguousarray(decode_plane(alpha, size[1], size[0])[box.slices]),
             gray=file.header.gray,
             icc=file.segment(Kind.ICC),
         )
+
+
+def _inside(region: Box | None, size: tuple[int, int]) -> Box:
+    whole = Box(top=0, left=0, bottom=size[0], right=size[1])
+    if region is None:
+        return whole
+    if region.cut(whole) != region or min(region.size) < 1:
+        raise InputError(
+            f"the region {region.right - region.left} x {region.bottom - region.top} at {region.left}, {region.top} "
+            f"is not inside the picture of {size[1]} x {size[0]} pixels"
+        )
+    return region
+
+
+def _decoding(file: TkdFile, codec: Codec, machine: Machine) -> Callable[[Box], Rgb]:
+    """What gives the pixels of a box. False claims are damage, not lack of memory, so they are looked at before."""
+    size = (file.header.height, file.header.width)
+    plan = file.segment(Kind.TILES)
+    if plan is None:
+        codec.check(file.payload, size)
+        machine.check(size[1], size[0], codec.bytes_per_pixel, codec.stride)
+        return lambda box: np.ascontiguousarray(to_uint8(codec.synthesise(_read_symbols(file, codec)))[0][box.slices])
+    reader = _tile_reader(file, plan, codec, machine)
+    reader.check()
+    machine.check_tiled(reader.tiles, reader.codec)
+    return reader.read
+
+
+def _tile_reader(file: TkdFile, plan: bytes, codec: Codec, machine: Machine) -> TileReader:
+    if not isinstance(codec, VariableRateCodec):
+        raise CorruptFile(f"the file has tiles, which {codec.name} never writes: it is damaged")
+    found = TilePlan.unpack(plan, len(file.payloads))
+    if found.crc32 != file.header.symbol_crc:
+        raise CorruptFile("the checksums of the tiles' symbols are not those of the header: the file is damaged")
+    size = (file.header.height, file.header.width)
+    return TileReader(codec=codec, plan=found, payloads=file.payloads, size=size, jobs=machine.jobs)
 
 
 def tokenize(picture: Picture, tokenizer: DiscreteTokenizer, machine: Machine, source: str = "") -> Tokens:
@@ -213,33 +277,55 @@ def rate_for(codec: Codec, asked: Rate | None) -> Rate:
     return asked
 
 
-def _attempts(picture: Picture, codec: Codec, device: torch.device) -> Encode:
+def _whole_attempts(picture: Picture, codec: Codec, device: torch.device) -> Encode:
     """Whole files of one picture at any quality."""
     x = to_unit(picture.rgb).to(device)
     extras = _extras(picture)
-    first = [s for s in extras if s.kind == Kind.ICC]  # the order that docs/format.md asks writers for
-    last = [s for s in extras if s.kind != Kind.ICC]
 
     def attempt(quality: float | None) -> bytes:
         symbols = codec.symbols(x, quality)
-        header = Header(
-            model=codec.name,
-            fingerprint=codec.fingerprint,
-            width=picture.width,
-            height=picture.height,
-            gray=picture.gray,
-            symbol_crc=symbols.crc32()[0],
-        )
         payload = Segment(kind=Kind.PAYLOAD, data=codec.write(symbols)[0])
-        return pack(TkdFile(header=header, segments=(*first, payload, *last)))
+        return _file(picture, codec, symbols.crc32()[0], [payload], extras)
 
     return attempt
 
 
-def _read_back(data: bytes, codec: Codec) -> None:
+def _tiled_attempts(picture: Picture, writer: TileWriter, tiles: Tiles) -> Encode:
+    """The same in tiles."""
+    extras = _extras(picture)
+
+    def attempt(quality: float | None) -> bytes:
+        plan, payloads = writer.write(picture.rgb, tiles, quality)
+        segments = [Segment(kind=Kind.TILES, data=plan.pack()), *(Segment(kind=Kind.PAYLOAD, data=p) for p in payloads)]
+        return _file(picture, writer.codec, plan.crc32, segments, extras)
+
+    return attempt
+
+
+def _file(picture: Picture, codec: Codec, symbol_crc: int, coded: Sequence[Segment], extras: Sequence[Segment]) -> bytes:
+    """Segments stand in the order that docs/format.md asks writers for."""
+    header = Header(
+        model=codec.name,
+        fingerprint=codec.fingerprint,
+        width=picture.width,
+        height=picture.height,
+        gray=picture.gray,
+        symbol_crc=symbol_crc,
+    )
+    first = [s for s in extras if s.kind == Kind.ICC]
+    last = [s for s in extras if s.kind != Kind.ICC]
+    return pack(TkdFile(header=header, segments=(*first, *coded, *last)))
+
+
+def _read_back(data: bytes, codec: Codec, machine: Machine) -> None:
     """The encoder's own check of what it wrote: no file leaves that would not decode."""
+    file = unpack(data, max_pixels=MAX_SIDE**2)
+    plan = file.segment(Kind.TILES)
     try:
-        _read_symbols(unpack(data, max_pixels=MAX_SIDE**2), codec)
+        if plan is None:
+            _read_symbols(file, codec)
+        else:
+            _tile_reader(file, plan, codec, machine).verify()
     except CorruptFile as error:
         raise CorruptFile(f"the file just made does not decode, so it was not kept: {error}") from error
 

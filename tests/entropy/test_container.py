@@ -130,7 +130,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "segment past the end": (put(SEGMENT + 1, 1, b"\xff\xff\xff\xff\x0f"), "inside segment 1: it needs 4294967295"),
     "segment damaged": (put(SEGMENT + 6, 1, b"I"), r"checksum of segment 1 \(i\) is wrong"),
     "kind damaged": (put(SEGMENT, 1, b"\7"), "segment 1 has kind 0x07"),
-    "unknown critical segment": (reseal(put(SEGMENT, 1, b"T")), "kind T, .* update tokodec"),
+    "unknown critical segment": (reseal(put(SEGMENT, 1, b"V")), "kind V, .* update tokodec"),
     "no payload": (reseal(GOLDEN.replace(b"P", b"p")), "no payload"),
     "two profiles": (reseal(put(len(GOLDEN) - 11, 1, b"i")), "2 segments of kind i; at most one"),
     "two alphas": (reseal(put(len(GOLDEN) - 11, 6, b"A\0----A\0----")), "2 segments of kind A; at most one"),
@@ -203,7 +203,7 @@ def test_pack_refuses_a_header(changes: dict[str, Any], words: str) -> None:
         pack(replace(GOLDEN_FILE, header=replace(GOLDEN_FILE.header, **changes)))
 
 
-@pytest.mark.parametrize(("kinds", "words"), [("", "no payload"), ("PT", "kind T"), ("PAA", "2 segments of kind A"), ("P7", "kind 55")])
+@pytest.mark.parametrize(("kinds", "words"), [("", "no payload"), ("PV", "kind V"), ("PT", "stands behind a payload"), ("TTP", "2 segments of kind T"), ("PAA", "2 segments of kind A"), ("P7", "kind 55")])
 def test_pack_refuses_segments(kinds: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         pack(replace(GOLDEN_FILE, segments=tuple(Segment(kind=ord(kind), data=b"") for kind in kinds)))

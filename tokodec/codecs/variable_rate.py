@@ -109,6 +109,11 @@ class VariableRateCodec(Rounded, Codec):
         last.bias.data[c.M :] = -2
         self.exact = ExactHyper(self.h_s, rows=c.rows, M=c.M, Z=c.Z)
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How far analysis and synthesis see, in pixels."""
+        return self.g_a.reach, self.g_s.reach
+
     # --- what differs
 
     @abstractmethod

@@ -34,16 +34,17 @@ _MODEL = re.compile(r"[a-z0-9_.:/@-]{1,64}")
 class Kind(IntEnum):
     """Kinds of segments that this version knows: ASCII letters, a reader skips a lower-case one that it does not know.
 
-    Reserved for later versions: T tile plan, V time line, L layer plan, D deep samples, e EXIF, x XMP, r preview, o offsets.
+    Reserved for later versions: V time line, L layer plan, D deep samples, e EXIF, x XMP, r preview, o offsets.
     """
 
     PAYLOAD = ord("P")
     ALPHA = ord("A")
     ICC = ord("i")
     TEXT = ord("t")
+    TILES = ord("T")
 
 
-_SINGLE = (Kind.ALPHA, Kind.ICC)
+_SINGLE = (Kind.ALPHA, Kind.ICC, Kind.TILES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +91,19 @@ class TkdFile:
     segments: tuple[Segment, ...]
 
     @property
+    def payloads(self) -> list[bytes]:
+        """The data of each P segment."""
+        return [s.data for s in self.segments if s.kind == Kind.PAYLOAD]
+
+    @property
     def payload(self) -> bytes:
         """The data of all P segments, joined in their order."""
-        return b"".join(s.data for s in self.segments if s.kind == Kind.PAYLOAD)
+        return b"".join(self.payloads)
 
     @property
     def payload_bytes(self) -> int:
         """Bytes of entropy-coded data: the lengths of all P segments' data, summed."""
-        return sum(len(s.data) for s in self.segments if s.kind == Kind.PAYLOAD)
+        return sum(map(len, self.payloads))
 
     @property
     def experimental(self) -> bool:
@@ -246,6 +252,9 @@ def _segments_fault(segments: tuple[Segment, ...]) -> str | None:
             return f"the file has {counts[kind]} segments of kind {chr(kind)}; at most one is allowed"
     if not counts[Kind.PAYLOAD]:
         return "the file has no payload"
+    kinds = [s.kind for s in segments if s.kind in (Kind.TILES, Kind.PAYLOAD)]
+    if Kind.TILES in kinds[1:]:
+        return "the tile plan stands behind a payload; it must come first"
     if any(len(s.data) > MAX_U32 for s in segments):
         return f"a segment has more than {MAX_U32} bytes"
     return None

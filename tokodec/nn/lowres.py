@@ -39,6 +39,8 @@ class LowResAnalysis(nn.Module):
 
     def __init__(self, N: int, W: int, M: int, blocks8: int, blocks16: int) -> None:
         super().__init__()
+        self.reach = _SHUFFLE * (blocks8 + 1) + STRIDE * blocks16
+        """How many pixels beyond a latent can change it."""
         self.head = nn.Conv2d(3 * _SHUFFLE**2, N, 1)
         self.blocks8 = nn.Sequential(*(ConvBlock(N) for _ in range(blocks8)))
         self.down = nn.Conv2d(N, W, 3, stride=2, padding=1)
@@ -60,6 +62,8 @@ class LowResSynthesis(nn.Module):
 
     def __init__(self, N: int, W: int, M: int, blocks8: int, blocks16: int) -> None:
         super().__init__()
+        self.reach = _SHUFFLE * (blocks8 + 1) + STRIDE * blocks16
+        """How many pixels beyond a pixel a latent can lie that changes it."""
         self.head = nn.Conv2d(M, W, 1)
         self.blocks16 = nn.Sequential(*(ConvBlock(W) for _ in range(blocks16)))
         self.up = nn.Conv2d(W, 4 * N, 1)
