@@ -203,7 +203,17 @@ def test_pack_refuses_a_header(changes: dict[str, Any], words: str) -> None:
         pack(replace(GOLDEN_FILE, header=replace(GOLDEN_FILE.header, **changes)))
 
 
-@pytest.mark.parametrize(("kinds", "words"), [("", "no payload"), ("PV", "kind V"), ("PT", "stands behind a payload"), ("TTP", "2 segments of kind T"), ("PAA", "2 segments of kind A"), ("P7", "kind 55")])
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ("", "no payload"),
+        ("PV", "kind V"),
+        ("PT", "stands behind a payload"),
+        ("TTP", "2 segments of kind T"),
+        ("PAA", "2 segments of kind A"),
+        ("P7", "kind 55"),
+    ],
+)
 def test_pack_refuses_segments(kinds: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         pack(replace(GOLDEN_FILE, segments=tuple(Segment(kind=ord(kind), data=b"") for kind in kinds)))

@@ -118,7 +118,7 @@ class FourStepVR(VariableRateCodec):
             mean, place = prior.mean, prior.place
             if step:
                 known = self.exact_context.known(symbols, means, log2_gain)
-                inputs = self.context.inputs(known, self.exact_context.size(symbols), prior.features)
+                inputs = torch.cat([known, self.exact_context.size(symbols), prior.features], 1)
                 more = self.exact_context(step, inputs, level)
                 mean, place = mean + more.mean, place + more.place
             mean, tables = quarters.take(mean * gain, step), quarters.take(self.exact.index(place, level), step)

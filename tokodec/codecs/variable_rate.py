@@ -44,6 +44,7 @@ from tokodec.nn.pad import padded
 HYPER_STRIDE = 4
 SIDE = "z"
 """The name of the hyper latents' symbols, which come first."""
+_BATCH = 8
 _LEVEL = struct.Struct("<H")
 _FREEZE_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _FIT_LEVELS = tuple((2 * i + 1) * LEVELS // (4 * BANDS) for i in range(2 * BANDS))  # two in each band
@@ -175,14 +176,14 @@ class VariableRateCodec(Rounded, Codec):
         ``pictures`` are typical ones, batches of any size: ranges of activations are read from them at several rates, then
         the code tables are fitted to their symbols.
         """
-        pictures = list(pictures)
+        pictures = _batches(pictures)
         with torch.inference_mode():
             self.freeze_nets(pictures, _FREEZE_QUALITIES)
         self._fit(pictures)
 
     def polish(self, pictures: Iterable[Pixels]) -> None:
         """Tune the encoder's rounding of a frozen model, then fit the code tables to what it chooses now."""
-        pictures = list(pictures)
+        pictures = _batches(pictures)
         thrift.tune(self, self.exact.tables, pictures)
         self._fit(pictures)
 
@@ -289,6 +290,14 @@ class VariableRateCodec(Rounded, Codec):
         per = self.stride // STRIDE
         y = (per * -(-size[0] // self.stride), per * -(-size[1] // self.stride))
         return y, (-(-y[0] // HYPER_STRIDE), -(-y[1] // HYPER_STRIDE))
+
+
+def _batches(pictures: Iterable[Pixels]) -> list[Pixels]:
+    """Pictures of one size together, a few at a time."""
+    sizes: dict[torch.Size, list[Pixels]] = {}
+    for x in pictures:
+        sizes.setdefault(x.shape[2:], []).append(x)
+    return [torch.cat(same[i : i + _BATCH]) for same in sizes.values() for i in range(0, len(same), _BATCH)]
 
 
 def level_of(q: Float[Tensor, " b"]) -> Int[Tensor, " b"]:

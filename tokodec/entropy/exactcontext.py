@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, Int32
 from torch import Tensor, nn
 
 from tokodec.entropy.fixed import ONE, Exp2, FixedGain, round_log2
-from tokodec.entropy.fourstep import LATER, FourStepContext
+from tokodec.entropy.fourstep import KNOWN_UNIT, LATER, SIZE_UNIT, SLOPE, FourStepContext
 from tokodec.entropy.hyper import input_step
 from tokodec.entropy.integer import ACTIVATION_MAX, INPUT_MAX, IntegerChain, IntegerConv, activation, activation_step
 from tokodec.entropy.scaletables import STEPS_PER_OCTAVE
@@ -64,7 +64,8 @@ class ExactContext(nn.Module):
         """Take trained nets. ``step_hyper``: the value of one integer step of each hyper feature."""
         self.step_known.copy_(input_step([s.known for s in seen]))
         step_known = torch.exp2(self.step_known.double() / ONE)
-        steps = torch.cat([step_known, torch.full_like(step_known, 1 / _SIZE_ONE), step_hyper.to(step_known)])
+        size = torch.full_like(step_known, 1 / (_SIZE_ONE * SIZE_UNIT))
+        steps = torch.cat([step_known / KNOWN_UNIT, size, step_hyper.to(step_known)])
         with torch.no_grad():
             samples = [context.entered(s.step, s.inputs, s.quality) for s in seen]
             step = activation_step(samples)
@@ -94,6 +95,6 @@ class ExactContext(nn.Module):
         assert isinstance(enter, IntegerConv)
         sums = enter(inputs) * enter.unit[:, None, None]
         shift = self.shift[step - 1](level).float() * self.shift_unit
-        found = self.body(activation(sums + shift[..., None, None]))
+        found = self.body(activation(sums + shift[..., None, None], SLOPE))
         unit = self.body.last.unit[: self.M]
         return Correction(mean=found[:, : self.M] * unit[:, None, None], place=found[:, self.M :] * self.index_unit[:, None, None])

@@ -65,6 +65,7 @@ class IntegerChain(nn.Module):
     def __init__(self, chain: ConvChain) -> None:
         super().__init__()
         self.links: tuple[Link, ...] = chain.links
+        self.slope = chain.slope
         self.convs = nn.ModuleList(IntegerConv(conv) for conv in chain.layers)
 
     @property
@@ -83,7 +84,7 @@ class IntegerChain(nn.Module):
         step = step_in
         for conv, trained, link in zip(self.layers[:-1], chain.layers[:-1], self.links[:-1], strict=True):
             unit = conv.quantise(trained, step, input_max)
-            samples = [F.relu(F.pixel_shuffle(trained(s), link.shuffle)) for s in samples]
+            samples = [F.leaky_relu(F.pixel_shuffle(trained(s), link.shuffle), self.slope) for s in samples]
             step = activation_step(samples)
             # Channels of a shuffled convolution lie side by side: each takes the step of the channel it becomes.
             conv.unit.copy_(unit / step.repeat_interleave(link.shuffle**2))
@@ -97,9 +98,9 @@ class IntegerChain(nn.Module):
         return self.layers[-1]
 
     def features(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b e h2 w2"]:
-        """What the last convolution sees, integers 0..255 in float32, for integer inputs."""
+        """What the last convolution sees, integers up to 255 in float32, for integer inputs."""
         for conv, link in zip(self.layers[:-1], self.links[:-1], strict=True):
-            x = F.pixel_shuffle(activation(conv(x) * conv.unit[:, None, None]), link.shuffle)
+            x = F.pixel_shuffle(activation(conv(x) * conv.unit[:, None, None], self.slope), link.shuffle)
         return x
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
@@ -107,12 +108,13 @@ class IntegerChain(nn.Module):
         return self.last(self.features(x))
 
 
-def activation(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """ReLU in integers, in place."""
-    return x.round_().clamp_(0, ACTIVATION_MAX)
+def activation(x: Float[Tensor, "b c h w"], slope: float) -> Float[Tensor, "b c h w"]:
+    """Leaky ReLU to integers in float32. ``slope`` is zero or a power of two, so that products are exact."""
+    x = x.round_()
+    return torch.maximum(x, (x * slope).round_()).clamp_(-ACTIVATION_MAX, ACTIVATION_MAX)
 
 
 def activation_step(samples: Sequence[Float[Tensor, "b c h w"]]) -> Float[Tensor, " c"]:
     """What one integer step of each channel is worth, for activations like ``samples``."""
-    reach = torch.stack([s.amax((0, 2, 3)) for s in samples]).amax(0) * 1.2
+    reach = torch.stack([s.abs().amax((0, 2, 3)) for s in samples]).amax(0) * 1.2
     return torch.where(reach > 0, reach, reach.amax().clamp(min=1e-6)).double() / ACTIVATION_MAX

@@ -18,13 +18,14 @@ class Link:
 
 
 class ConvChain(nn.Module):
-    """``conv, pixel shuffle, ReLU`` again and again; the last link is a bare convolution.
+    """``conv, pixel shuffle, leaky ReLU`` again and again; the last link is a bare convolution.
 
-    Zero padding keeps the size; a shuffle by r makes it r times larger.
+    Zero padding keeps the size; a shuffle by r makes it r times larger. ``slope``: of the ReLU below zero.
     """
 
-    def __init__(self, channels: int, links: Sequence[Link]) -> None:
+    def __init__(self, channels: int, links: Sequence[Link], *, slope: float = 0.0) -> None:
         super().__init__()
+        self.slope = slope
         self.links = tuple(links)
         self.convs = nn.ModuleList()
         for link in links:
@@ -39,7 +40,7 @@ class ConvChain(nn.Module):
     def features(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b e h2 w2"]:
         """What the last convolution sees."""
         for conv, link in zip(self.layers[:-1], self.links[:-1], strict=True):
-            x = F.relu(F.pixel_shuffle(conv(x), link.shuffle))
+            x = F.leaky_relu(F.pixel_shuffle(conv(x), link.shuffle), self.slope)
         return x
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
