@@ -36,6 +36,11 @@ def main() -> None:
         path = HERE / f"{name}.tkd"
         if not path.exists():
             write(path, compress(picture, model="hyperprior_vr_test", quality=quality))
+    steps = {"v0-fourstep-low": (sample(70, 93, 3), 0.1), "v0-fourstep-high": (sample(37, 61, 4), 0.9)}
+    for name, (picture, quality) in steps.items():
+        path = HERE / f"{name}.tkd"
+        if not path.exists():
+            write(path, compress(picture, model="fourstep_vr_test", quality=quality))
     published = (
         "channelwise",
         "factorized",

@@ -21,7 +21,7 @@ from tokodec.entropy import quarters
 from tokodec.entropy.coder import Hand
 from tokodec.entropy.exactcontext import ExactContext, Seen
 from tokodec.entropy.fourstep import FourStepContext
-from tokodec.entry import Entry
+from tokodec.entry import Entry, Weights
 from tokodec.nn.lowres import STRIDE, LowResAnalysis, LowResSynthesis
 
 _STEPS = range(len(quarters.STEPS))
@@ -147,6 +147,7 @@ MODELS = {
         build=FourStepVR,
         config=FourStepVRConfig(N=8, W=12, M=24, H=8, Z=8, C=12, D=8, analysis8=1, synthesis8=1, blocks16=1, rows=4),
         family="fourstep_vr",
+        weights=Weights(file="fourstep_vr_test.safetensors"),
         variable_rate=True,
     ),
 }

@@ -34,16 +34,6 @@ class StraightThrough(Rounding):
         return v + (v.round() - v).detach()
 
 
-class Hard(StraightThrough):
-    """Real rounding for both, gradients taken as one: the rate is that of the symbols that will be written.
-
-    Noise costs what certain zeros do not: at low rates, two thirds of the rate that training sees.
-    """
-
-    def for_rate(self, v: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        return self.for_decoder(v)
-
-
 class Rounded(nn.Module):
     """A model that rounds while it trains; the trainer sets its ``rounding`` at the start of each phase."""
 
@@ -52,4 +42,4 @@ class Rounded(nn.Module):
         self.rounding: Rounding = StraightThrough()
 
 
-ROUNDINGS: Mapping[str, type[Rounding]] = {"noise": Noise, "straight_through": StraightThrough, "hard": Hard}
+ROUNDINGS: Mapping[str, type[Rounding]] = {"noise": Noise, "straight_through": StraightThrough}
