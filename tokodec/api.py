@@ -64,6 +64,13 @@ class Autoencoder(nn.Module, ABC, Generic[CodeT]):
         super().__init__()
         self.numerics: Numerics = Stable()
 
+    def derived(self) -> set[str]:
+        """Names of parameters that need not be stored, because exact tables that are stored say the same."""
+        return set()
+
+    def recover(self) -> None:
+        """Make those parameters out of the tables, up to rounding: for training on."""
+
     def refuse(self, quality: object) -> None:
         """Raise InputError for a quality: for models that have none to choose."""
         if quality is not None:

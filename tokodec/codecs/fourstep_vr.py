@@ -42,6 +42,7 @@ class FourStepVR(VariableRateCodec):
     """See the module's docstring."""
 
     stride = STRIDE * quarters.CELL
+    bytes_per_pixel = 160
 
     def __init__(self, config: FourStepVRConfig) -> None:
         c = config
@@ -94,6 +95,14 @@ class FourStepVR(VariableRateCodec):
                 features = self.h_s.features(self._rounded_z(x, quality))[..., : y.shape[2], : y.shape[3]]
                 self._expect(features, y, q, torch.exp2(self.gain_y(q))[..., None, None], seen)
         self.exact_context.freeze(self.context, seen, step)
+
+    def derived(self) -> set[str]:
+        names = (name for name, _ in self.named_parameters() if name.startswith(("h_s.", "context.")))
+        return set(names) if self.exact.frozen else set()
+
+    def recover(self) -> None:
+        self.exact.recover(self.h_s)
+        self.exact_context.recover(self.context)
 
     # --- the codec
 

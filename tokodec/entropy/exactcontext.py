@@ -1,7 +1,7 @@
 """The four-step context in exact integers: the same corrections on every machine (see :mod:`tokodec.entropy.integer`)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from tokodec.entropy.fixed import ONE, Exp2, FixedGain, round_log2
 from tokodec.entropy.fourstep import KNOWN_UNIT, LATER, SIZE_UNIT, SLOPE, FourStepContext
 from tokodec.entropy.hyper import input_step
-from tokodec.entropy.integer import ACTIVATION_MAX, INPUT_MAX, IntegerChain, IntegerConv, activation, activation_step
+from tokodec.entropy.integer import ACTIVATION_MAX, INPUT_MAX, RECOVERED_STEP, IntegerChain, IntegerConv, activation, activation_step
 from tokodec.entropy.scaletables import STEPS_PER_OCTAVE
+from tokodec.nn.gain import Gain
 
 _SIZE_ONE = 12
 """Integer steps of log2(1 + |symbol|) to one."""
@@ -63,20 +64,37 @@ class ExactContext(nn.Module):
     def freeze(self, context: FourStepContext, seen: Sequence[Seen], step_hyper: Float[Tensor, " f"]) -> None:
         """Take trained nets. ``step_hyper``: the value of one integer step of each hyper feature."""
         self.step_known.copy_(input_step([s.known for s in seen]))
-        step_known = torch.exp2(self.step_known.double() / ONE)
-        size = torch.full_like(step_known, 1 / (_SIZE_ONE * SIZE_UNIT))
-        steps = torch.cat([step_known / KNOWN_UNIT, size, step_hyper.to(step_known)])
+        steps = self._steps(step_hyper)
         with torch.no_grad():
             samples = [context.entered(s.step, s.inputs, s.quality) for s in seen]
             step = activation_step(samples)
-            for exact, conv, fixed, shift in zip(self.enter, context.layers, self.shift, context.shifts, strict=True):
-                assert isinstance(exact, IntegerConv)
-                assert isinstance(fixed, FixedGain)
+            for exact, conv, fixed, shift in self._entries(context):
                 exact.unit.copy_(exact.quantise(conv, steps, ACTIVATION_MAX) / step)
                 fixed.rows.copy_(round_log2(shift.log2))
             self.shift_unit.copy_(1 / (ONE * step))
             self.body.quantise(context.body, step, samples, ACTIVATION_MAX)
         self.index_unit.copy_(self.body.last.unit[self.M :] * STEPS_PER_OCTAVE)
+
+    def recover(self, context: FourStepContext) -> None:
+        """Make the trained nets from the integer ones, up to rounding."""
+        width, device = context.width, self.step_known.device
+        hyper = context.layers[0].in_channels - 2 * self.M
+        steps = self._steps(torch.full((hyper,), RECOVERED_STEP, device=device))
+        for exact, conv, fixed, shift in self._entries(context):
+            exact.recover(conv, steps, RECOVERED_STEP)
+            shift.log2.data.copy_(fixed.rows * self.shift_unit * RECOVERED_STEP)
+        self.body.recover(context.body, torch.full((width,), RECOVERED_STEP, device=device))
+
+    def _steps(self, step_hyper: Float[Tensor, " f"]) -> Float[Tensor, " i"]:
+        """What one integer step of each input is worth."""
+        known = torch.exp2(self.step_known.to(step_hyper.dtype) / ONE)
+        return torch.cat([known / KNOWN_UNIT, torch.full_like(known, 1 / (_SIZE_ONE * SIZE_UNIT)), step_hyper])
+
+    def _entries(self, context: FourStepContext) -> Iterator[tuple[IntegerConv, nn.Conv2d, FixedGain, Gain]]:
+        for exact, conv, fixed, shift in zip(self.enter, context.layers, self.shift, context.shifts, strict=True):
+            assert isinstance(exact, IntegerConv)
+            assert isinstance(fixed, FixedGain)
+            yield exact, conv, fixed, shift
 
     def known(
         self, symbols: Int32[Tensor, "b m h w"], mean: Float[Tensor, "b m h w"], log2_gain: Int[Tensor, "b m"]

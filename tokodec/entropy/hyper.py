@@ -85,6 +85,15 @@ class ExactHyper(nn.Module):
         return step
 
     @property
+    def frozen(self) -> bool:
+        """Whether trained nets were taken."""
+        return bool(self.step_z.any())
+
+    def recover(self, h_s: ConvChain) -> None:
+        """Make the trained net from the integer one, up to rounding."""
+        self.chain.recover(h_s, torch.exp2(self.step_z.float() / ONE))
+
+    @property
     def _unit(self) -> Float[Tensor, " c"]:
         return self.chain.layers[-1].unit
 

@@ -18,6 +18,8 @@ from tokodec.nn.chain import ConvChain, Link
 
 INPUT_MAX = 127
 ACTIVATION_MAX = 255
+RECOVERED_STEP = 4 / ACTIVATION_MAX
+"""What one integer step of an activation is worth in float nets that are made from integer ones: typical ones reach from 1 to 10."""
 _WEIGHT_MAX = 127
 _SUM_MAX = 2**24 - 1
 
@@ -52,6 +54,14 @@ class IntegerConv(nn.Module):
         worst = self.weight.double().abs().flatten(1).sum(1) * input_max + self.bias.double().abs()
         assert bool((worst <= _SUM_MAX).all())
         return 1 / scale
+
+    @torch.no_grad()
+    def recover(self, conv: nn.Conv2d, step_in: Float[Tensor, " c"], step_out: float) -> None:
+        """The inverse of :meth:`quantise`, up to rounding: the weights of ``conv``, whose outputs ``step_out`` turns into units."""
+        scale = self.unit * step_out
+        conv.weight.copy_(self.weight * scale[:, None, None, None] / step_in[None, :, None, None])
+        if conv.bias is not None:
+            conv.bias.copy_(self.bias * scale)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         """Exact sums: integers held in float32."""
@@ -91,6 +101,14 @@ class IntegerChain(nn.Module):
             input_max = ACTIVATION_MAX
         self.last.unit.copy_(self.last.quantise(chain.layers[-1], step, input_max))
         return step
+
+    def recover(self, chain: ConvChain, step_in: Float[Tensor, " c"]) -> None:
+        """The inverse of :meth:`quantise`, up to rounding; activations have RECOVERED_STEP each, which no output shows."""
+        step = step_in
+        for conv, trained, link in zip(self.layers[:-1], chain.layers[:-1], self.links[:-1], strict=True):
+            conv.recover(trained, step, RECOVERED_STEP)
+            step = torch.full((link.width,), RECOVERED_STEP, device=step.device)
+        self.last.recover(chain.layers[-1], step, 1.0)
 
     @property
     def last(self) -> IntegerConv:

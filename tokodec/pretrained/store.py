@@ -64,8 +64,9 @@ def _ready(model: Autoencoder[Any], device: str | torch.device, numerics: str) -
 
 def save(model: nn.Module, path: Path, *, name: str) -> None:
     """Write ``model`` as one file. ``name`` is the entry of the zoo that it is."""
-    stored = model.stored if isinstance(model, Autoencoder) else torch.float16
-    tensors = {key: (t.to(stored) if t.is_floating_point() and key in _parameters(model) else t) for key, t in model.state_dict().items()}
+    stored, derived = (model.stored, model.derived()) if isinstance(model, Autoencoder) else (torch.float16, set[str]())
+    kept = {key: t for key, t in model.state_dict().items() if key not in derived}
+    tensors = {key: (t.to(stored) if t.is_floating_point() and key in _parameters(model) else t) for key, t in kept.items()}
     write(path, tensors, {"model": name, "config": asdict(model.config)})  # type: ignore[call-overload]
 
 
@@ -143,15 +144,18 @@ def _parameters(model: nn.Module) -> set[str]:
     return {name for name, _ in model.named_parameters()}
 
 
-def _fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def _fill(model: Autoencoder[Any], tensors: Mapping[str, Tensor]) -> None:
     """Copy tensors in; any key that is missing, unexpected or of another shape is an error that lists them."""
     own = model.state_dict()
-    problems = [f"missing {key}" for key in own if key not in tensors]
-    problems += [f"unexpected {key}" for key in tensors if key not in own]
+    missing = own.keys() - tensors.keys()
+    problems = [f"unexpected {key}" for key in tensors if key not in own]
     if not problems:
         try:
-            model.load_state_dict(dict(tensors))  # shapes are each module's own affair: some take the length that comes
+            model.load_state_dict({**own, **tensors})  # shapes are each module's own affair: some take the length that comes
         except RuntimeError as error:
             problems = [line.strip() for line in str(error).splitlines()[1:]]
+    problems += [f"missing {key}" for key in sorted(missing - model.derived())]
+    if missing and not problems:
+        model.recover()
     if problems:
         raise WeightsMismatch(f"the weights do not fit: {'; '.join(problems[:12])}{' ...' if len(problems) > 12 else ''}")

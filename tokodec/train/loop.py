@@ -69,7 +69,7 @@ class Trainer:
         assert isinstance(model, Autoencoder)
         if self.recipe.warm_start:
             fresh = {name: t for name, t in model.state_dict().items() if self._fresh(name)}
-            found = store.read_weights(self.recipe.warm_start).tensors
+            found = store.load(self.recipe.warm_start).state_dict()
             model.load_state_dict({name: t for name, t in found.items() if not self._fresh(name)} | fresh)
         if "id_bits" in (objective.name for objective in self.recipe.objective):
             for module in model.modules():
