@@ -19,7 +19,7 @@ ROOMS = ("tokenizers", "codecs", "eval", "pretrained")
 
 FLOORS = (
     {"errors", "numerics"},
-    {"atomic"},
+    {"atomic", "pool"},
     {"sequence", "storage", "settings"},
     {"codes"},
     {"api"},

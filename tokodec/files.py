@@ -7,7 +7,6 @@ Nothing that a file claims is believed before it is checked: sides against a lim
 payload against what its symbols must cost (in the reader of the codec), the symbols against their CRC.
 """
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from tokodec.codecs.token import TokenCodec
 from tokodec.entropy.container import DEFAULT_MAX_PIXELS, MAX_SIDE, Header, Kind, Segment, TkdFile, pack, unpack
 from tokodec.errors import CorruptFile, FingerprintMismatch, InputError, OutOfMemory
 from tokodec.media.alpha import decode_plane, encode_plane
-from tokodec.media.limits import check_size
+from tokodec.media.limits import check_size, physical_memory
 from tokodec.media.picture import Picture
 from tokodec.media.pixels import to_uint8, to_unit
 from tokodec.media.read import ImageLike, from_image
@@ -38,12 +37,10 @@ FILE_KINDS = ("codec", "discrete")
 """Kinds of models that make .tkd files."""
 
 
-def physical_memory() -> int:
-    """Bytes of memory that the machine has; where it does not say, more than any has."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # AttributeError: Windows
-        return 2**60
+def need(width: int, height: int, bytes_per_pixel: int, stride: int) -> int:
+    """Bytes of memory that a picture takes in a model that fills it up to multiples of ``stride``."""
+    filled = [-(-side // stride) * stride for side in (width, height)]
+    return filled[0] * filled[1] * bytes_per_pixel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +77,7 @@ class Machine:
         Raises UnsupportedInput for more pixels than allowed and OutOfMemory for more than fit, both before any is allocated.
         """
         check_size(width, height, self.max_pixels)
-        filled = [-(-side // stride) * stride for side in (width, height)]
-        needed = filled[0] * filled[1] * bytes_per_pixel
+        needed = need(width, height, bytes_per_pixel, stride)
         if needed > self.max_memory:
             limit = self.max_memory / 1e9
             raise OutOfMemory(
@@ -130,16 +126,55 @@ class Forced(Choice):
 
 
 def encode(picture: Picture, codec: Codec, rate: Rate, machine: Machine) -> Coded:
-    """A whole .tkd file of a picture. Raises OutOfMemory, UnsupportedInput, and InputError for a quality that ``codec`` does not take."""
+    """A whole .tkd file of a picture, which is known to decode: both steps, :func:`code` and :func:`confirm`. Raises what they raise."""
+    coded = code(picture, codec, rate, machine)
+    confirm(coded, codec)
+    return coded
+
+
+def code(picture: Picture, codec: Codec, rate: Rate, machine: Machine) -> Coded:
+    """A whole .tkd file, not yet confirmed.
+
+    Raises OutOfMemory, UnsupportedInput, and InputError for a quality that ``codec`` does not take.
+    """
     machine.check(picture.width, picture.height, codec.bytes_per_pixel, codec.stride)
     with memory_told(), torch.inference_mode():
-        coded = rate.reach(_attempts(picture, codec, device_of(machine.device)), picture.width * picture.height)
-        _read_back(coded.data, codec)
-    return coded
+        return rate.reach(_attempts(picture, codec, device_of(machine.device)), picture.width * picture.height)
+
+
+def confirm(coded: Coded, codec: Codec) -> None:
+    """The encoder's own check of what it wrote: no file leaves that would not decode. Raises CorruptFile."""
+    with memory_told(), torch.inference_mode():
+        try:
+            _symbols(unpack(coded.data, max_pixels=MAX_SIDE**2), codec)
+        except CorruptFile as error:
+            raise CorruptFile(f"the file just made does not decode, so it was not kept: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A .tkd file whose symbols were read and are those that went in."""
+
+    file: TkdFile
+    codec: Codec
+    symbols: Symbols
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that decoding it takes."""
+        return need(self.file.header.width, self.file.header.height, self.codec.bytes_per_pixel, self.codec.stride)
 
 
 def decode(data: bytes, choice: Choice, machine: Machine) -> Picture:
     """The picture in a .tkd file: exactly the size that went in, alpha and profile as they were.
+
+    Both steps, :func:`open_file` and :func:`picture_of`. Raises what they raise.
+    """
+    return picture_of(open_file(data, choice, machine))
+
+
+def open_file(data: bytes, choice: Choice, machine: Machine) -> Opened:
+    """A .tkd file and its symbols.
 
     Raises CorruptFile, FingerprintMismatch, OutOfMemory, and ModelNotFound when the weights are not here.
     """
@@ -148,9 +183,14 @@ def decode(data: bytes, choice: Choice, machine: Machine) -> Picture:
     codec.check(file.payload, (file.header.height, file.header.width))  # before memory: a false claim is damage, not lack of it
     machine.check(file.header.width, file.header.height, codec.bytes_per_pixel, codec.stride)
     with memory_told(), torch.inference_mode():
-        pixels = codec.synthesise(_read_symbols(file, codec))
-        rgb = to_uint8(pixels)[0]
-        del pixels
+        return Opened(file=file, codec=codec, symbols=_symbols(file, codec))
+
+
+def picture_of(opened: Opened) -> Picture:
+    """The picture of a file's symbols. Raises OutOfMemory, and CorruptFile for transparency that cannot be read."""
+    file = opened.file
+    with memory_told(), torch.inference_mode():
+        rgb = to_uint8(opened.codec.synthesise(opened.symbols))[0]
         alpha = file.segment(Kind.ALPHA)
         return Picture(
             rgb=rgb,
@@ -236,14 +276,6 @@ def _attempts(picture: Picture, codec: Codec, device: torch.device) -> Encode:
     return attempt
 
 
-def _read_back(data: bytes, codec: Codec) -> None:
-    """The encoder's own check of what it wrote: no file leaves that would not decode."""
-    try:
-        _read_symbols(unpack(data, max_pixels=MAX_SIDE**2), codec)
-    except CorruptFile as error:
-        raise CorruptFile(f"the file just made does not decode, so it was not kept: {error}") from error
-
-
 def _extras(picture: Picture) -> list[Segment]:
     extras: list[Segment] = []
     if picture.icc is not None:
@@ -253,7 +285,7 @@ def _extras(picture: Picture) -> list[Segment]:
     return extras
 
 
-def _read_symbols(file: TkdFile, codec: Codec) -> Symbols:
+def _symbols(file: TkdFile, codec: Codec) -> Symbols:
     """The symbols of a file, if they are those that went in."""
     symbols = codec.read([file.payload], (file.header.height, file.header.width))
     if symbols.crc32() != [file.header.symbol_crc]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 from typer import Option
 
 from tokodec.errors import InputError
+from tokodec.media.limits import DEFAULT_MAX_PIXELS, physical_memory
 from tokodec.rate import Quality, Rate, TargetBpp, TargetBytes
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Writing:
 class Running:
     """How a batch runs and what it says."""
 
-    jobs: Annotated[int, Option("--jobs", "-j", min=1, metavar="N", help="Pictures at a time, in threads of this process.")] = 1
+    jobs: Annotated[int, Option("--jobs", "-j", min=1, metavar="N", help="Processes that code side by side, each with the model.")] = 1
     fail_fast: Annotated[bool, Option("--fail-fast", help="Stop at the first input that fails.")] = False
     quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False
     verbose: Annotated[bool, Option("--verbose", "-v", help="Show where unexpected errors come from.")] = False
@@ -106,8 +107,12 @@ class Computing:
     ] = None
     offline: Annotated[bool, Option("--offline", help="Never use the network (only models named hf:... would).")] = False
 
-    def machine(self, jobs: int = 1) -> "Machine":
-        """The machine of these settings, for so many pictures side by side. Imports torch. Raises InputError."""
+    def room(self) -> int:
+        """Bytes of memory for all pictures at work. Raises InputError."""
+        return physical_memory() if self.max_memory is None else parse_size(self.max_memory)
+
+    def machine(self, workers: int = 1) -> "Machine":
+        """The machine of these settings, for one of so many processes. Imports torch. Raises InputError."""
         if self.offline:
             os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 
@@ -115,10 +120,10 @@ class Computing:
 
         from tokodec.files import Machine
 
-        if self.threads or jobs > 1:
-            torch.set_num_threads(self.threads or max(torch.get_num_threads() // jobs, 1))
-        given = {"max_pixels": self.max_pixels, "max_memory": self.max_memory}
-        return Machine(device=self.device, numerics=self.numerics, **{k: parse_size(v) for k, v in given.items() if v is not None})
+        if self.threads or workers > 1:
+            torch.set_num_threads(self.threads or 1)
+        pixels = DEFAULT_MAX_PIXELS if self.max_pixels is None else parse_size(self.max_pixels)
+        return Machine(device=self.device, numerics=self.numerics, max_pixels=pixels, max_memory=self.room())
 
 
 @dataclass(frozen=True, kw_only=True)
