@@ -18,8 +18,7 @@ from tokodec.cli.streams import read_stdin
 from tokodec.pool.pool import Pool
 from tokodec.pool.worker import claim
 
-
-_HEAVY = ("torch", "numpy", "constriction", "safetensors.torch", "PIL.Image", "jaxtyping", "vector_quantize_pytorch")
+_HEAVY = ("torch", "numpy", "constriction", "safetensors.torch", "PIL.Image", "jaxtyping")
 """What is imported once for all workers. None of it is ours: the import would not know where this process found us."""
 
 
