@@ -72,6 +72,8 @@ def _staggered(last: _Last, room: int, jobs: Iterator[Job]) -> Generator[Outcome
             while behind and (len(behind) == BEHIND or weight + sum(w for w, _ in behind) > room):
                 yield behind.popleft()[1].result()
             behind.append((weight, finisher.submit(last, read.then(work.code))))
+            while behind and behind[0][1].done():
+                yield behind.popleft()[1].result()
         while behind:
             yield behind.popleft()[1].result()
 
