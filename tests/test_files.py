@@ -27,6 +27,7 @@ from tokodec.errors import (
     UnsupportedInput,
 )
 from tokodec.files import Forced, Given, Machine, Named
+from tokodec.media import limits
 from tokodec.media.picture import Picture
 from tokodec.pretrained import store
 from tokodec.rate import Quality, TargetBytes
@@ -293,7 +294,7 @@ def test_torch_says_that_memory_is_short_in_words_we_know() -> None:
 
 
 def test_memory_of_the_machine() -> None:
-    assert 2**28 < files.physical_memory() <= 2**60
+    assert 2**28 < limits.physical_memory() <= 2**60
     assert os.cpu_count()
 
 

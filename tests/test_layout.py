@@ -19,7 +19,7 @@ ROOMS = ("tokenizers", "codecs", "eval", "pretrained")
 
 FLOORS = (
     {"errors", "numerics"},
-    {"atomic"},
+    {"atomic", "pool"},
     {"sequence", "storage", "settings"},
     {"codes"},
     {"api"},
@@ -33,6 +33,8 @@ FLOORS = (
     {"tokenformats"},
     {"tokenfile"},
     {"tiled"},
+    {"machine"},
+    {"opened"},
     {"files"},
     {"train", "eval"},
     {"__init__"},

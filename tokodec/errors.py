@@ -26,6 +26,11 @@ class MissingExtra(TokodecError, ImportError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f'{what} needs an optional dependency: pip install "tokodec[{extra}]"')
+        self._given = (what, extra)
+
+    def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str]]:
+        """So that it survives the way to another process."""
+        return type(self), self._given
 
 
 class NoInput(TokodecError):

@@ -7,103 +7,35 @@ Nothing that a file claims is believed before it is checked: sides against a lim
 payload against what its symbols must cost (in the reader of the codec), the symbols against their CRC.
 """
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from PIL import Image
 
-from tokodec.api import Codec, DiscreteTokenizer, Symbols, Tokens
-from tokodec.catalogue import resolve, zoo
-from tokodec.codecs.token import TokenCodec
+from tokodec.api import Codec, DiscreteTokenizer, Tokens
+from tokodec.catalogue import zoo
 from tokodec.codecs.variable_rate import VariableRateCodec
-from tokodec.entropy.container import DEFAULT_MAX_PIXELS, MAX_SIDE, Header, Kind, Segment, TkdFile, pack, unpack
-from tokodec.entropy.tileplan import Box, TilePlan, Tiles, Tiling
-from tokodec.errors import CorruptFile, FingerprintMismatch, InputError, OutOfMemory
+from tokodec.entropy.container import MAX_SIDE, Header, Kind, Segment, TkdFile, pack, unpack
+from tokodec.entropy.tileplan import Box, Tiles, Tiling
+from tokodec.errors import CorruptFile, FingerprintMismatch, InputError
+from tokodec.machine import Machine, device_of, memory_told, need
 from tokodec.media.alpha import decode_plane, encode_plane
-from tokodec.media.limits import check_size
 from tokodec.media.picture import Picture
 from tokodec.media.pixels import to_uint8, to_unit
 from tokodec.media.read import ImageLike, from_image
 from tokodec.media.write import to_pil
-from tokodec.pretrained import store
+from tokodec.opened import Opened, opened
 from tokodec.rate import Coded, Encode, Quality, Rate, TargetBpp
-from tokodec.tiled import Rgb, TileReader, TileWriter
+from tokodec.tiled import TileWriter
 
 DEFAULT_MODEL = "hyperprior_vr"
 DEFAULT_TOKENIZER = "vq_f16"
 DEFAULT_QUALITY = 0.5
-_TILED_BYTES = 12
-"""Of each pixel of a picture in tiles: the picture itself, and what its file formats take; measured at 48 megapixels, rounded up."""
 FILE_KINDS = ("codec", "discrete")
 """Kinds of models that make .tkd files."""
-
-
-def physical_memory() -> int:
-    """Bytes of memory that the machine has; where it does not say, more than any has."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # AttributeError: Windows
-        return 2**60
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """Where models run, how, and what a picture may take.
-
-    ``device``: as torch names it, or ``auto``. ``numerics``: ``stable`` or ``fast``. ``max_memory`` in bytes. ``jobs``: tiles of a
-    large picture that are coded at a time.
-    """
-
-    device: str = "cpu"
-    numerics: str = "stable"
-    max_pixels: int = DEFAULT_MAX_PIXELS
-    max_memory: int = field(default_factory=physical_memory)
-    jobs: int = 1
-
-    def codec(self, name: str) -> Codec:
-        """The codec of that name; of a discrete tokenizer, the one that writes its ids. Names of the zoo are loaded once a process.
-
-        Raises ModelNotFound, WeightsMismatch, and InputError for a model that makes no files and for an unknown device.
-        """
-        if ":" in name or "/" in name:
-            return _load(name, device_of(self.device), self.numerics)
-        return _kept(resolve(name), device_of(self.device), self.numerics)
-
-    def tokenizer(self, name: str) -> DiscreteTokenizer:
-        """The discrete tokenizer of that name. Raises what :meth:`codec` raises, and InputError for another kind of model."""
-        codec = self.codec(name)
-        if not isinstance(codec, TokenCodec):
-            raise InputError(f"{name} is no discrete tokenizer: see tokodec models list --kind discrete")
-        return codec.tokenizer
-
-    def check(self, width: int, height: int, bytes_per_pixel: int, stride: int = 1) -> None:
-        """For a model that fills pictures up to multiples of ``stride``.
-
-        Raises UnsupportedInput for more pixels than allowed and OutOfMemory for more than fit, both before any is allocated.
-        """
-        check_size(width, height, self.max_pixels)
-        filled = [-(-side // stride) * stride for side in (width, height)]
-        self._check(width, height, filled[0] * filled[1] * bytes_per_pixel)
-
-    def check_tiled(self, tiles: Tiles, codec: VariableRateCodec) -> None:
-        """The same for a picture in tiles: few of them are in memory at a time."""
-        check_size(tiles.width, tiles.height, self.max_pixels)
-        window = min(tiles.side, max(tiles.width, tiles.height)) + 2 * max(codec.reach) + codec.stride
-        area = tiles.width * tiles.height
-        self._check(tiles.width, tiles.height, area * _TILED_BYTES + self.jobs * window * window * codec.bytes_per_pixel)
-
-    def _check(self, width: int, height: int, needed: int) -> None:
-        if needed > self.max_memory:
-            limit = self.max_memory / 1e9
-            raise OutOfMemory(
-                f"{width} x {height} pixels need about {needed / 1e9:.1f} GB of memory; the limit is {limit:.1f} GB (max_memory)"
-            )
 
 
 class Choice(ABC):
@@ -147,38 +79,84 @@ class Forced(Choice):
 
 
 def encode(picture: Picture, codec: Codec, rate: Rate, machine: Machine, tiling: Tiling | None = None) -> Coded:
-    """A whole .tkd file of a picture; ``tiling`` says whether it is cut into tiles, by default as :class:`Tiling` does by itself.
+    """A whole .tkd file of a picture, which is known to decode: both steps, :func:`code` and :func:`confirm`. Raises what they raise."""
+    coded = code(picture, codec, rate, machine, tiling)
+    confirm(coded, codec, machine)
+    return coded
+
+
+def code(picture: Picture, codec: Codec, rate: Rate, machine: Machine, tiling: Tiling | None = None) -> Coded:
+    """A whole .tkd file, not yet confirmed. ``tiling`` says whether it has tiles, by default as :class:`Tiling` does by itself.
 
     Raises OutOfMemory, UnsupportedInput, and InputError for a quality that ``codec`` does not take, and for tiles if it has none.
     """
-    if tiling is not None and not isinstance(codec, VariableRateCodec):
-        raise InputError(f"{codec.name} codes pictures as a whole: it has no tiles")
-    tiles = (tiling or Tiling()).tiles((picture.height, picture.width))
+    tiles = tiles_of(picture, codec, tiling)
+    device = device_of(machine.device)
     if tiles is None or not isinstance(codec, VariableRateCodec):
         machine.check(picture.width, picture.height, codec.bytes_per_pixel, codec.stride)
-        attempt = _whole_attempts(picture, codec, device_of(machine.device))
+        attempt = _whole_attempts(picture, codec, device)
     else:
         machine.check_tiled(tiles, codec)
-        attempt = _tiled_attempts(picture, TileWriter(codec=codec, device=device_of(machine.device), jobs=machine.jobs), tiles)
+        attempt = _tiled_attempts(picture, TileWriter(codec=codec, device=device, jobs=machine.jobs), tiles)
     with memory_told(), torch.inference_mode():
-        coded = rate.reach(attempt, picture.width * picture.height)
-        _read_back(coded.data, codec, machine)
-    return coded
+        return rate.reach(attempt, picture.width * picture.height)
+
+
+def tiles_of(picture: Picture, codec: Codec, tiling: Tiling | None) -> Tiles | None:
+    """The tiles of a picture, if it is to have any. Raises InputError for a codec that has none, if they are asked for."""
+    if isinstance(codec, VariableRateCodec):
+        return (tiling or Tiling()).tiles((picture.height, picture.width))
+    if tiling is not None:
+        raise InputError(f"{codec.name} codes pictures as a whole: it has no tiles")
+    return None
+
+
+def weight_of(picture: Picture, codec: Codec, machine: Machine, tiling: Tiling | None = None) -> int:
+    """Bytes of memory that coding a picture takes."""
+    tiles = tiles_of(picture, codec, tiling)
+    if tiles is None or not isinstance(codec, VariableRateCodec):
+        return need(picture.width, picture.height, codec.bytes_per_pixel, codec.stride)
+    return machine.need_tiled(tiles, codec)
+
+
+def confirm(coded: Coded, codec: Codec, machine: Machine) -> None:
+    """The encoder's own check of what it wrote: no file leaves that would not decode. Raises CorruptFile."""
+    with memory_told(), torch.inference_mode():
+        try:
+            opened(unpack(coded.data, max_pixels=MAX_SIDE**2), codec, machine).verify()
+        except CorruptFile as error:
+            raise CorruptFile(f"the file just made does not decode, so it was not kept: {error}") from error
 
 
 def decode(data: bytes, choice: Choice, machine: Machine, region: Box | None = None) -> Picture:
     """The picture in a .tkd file: exactly the size that went in, alpha and profile as they were; or a region of it.
 
-    Of a picture in tiles a region costs no more than the tiles that it sees; any other is decoded as a whole and cut.
-    Raises CorruptFile, FingerprintMismatch, OutOfMemory, InputError for a region outside, and ModelNotFound when the weights are not here.
+    Both steps, :func:`open_file` and :func:`picture_of`. Raises what they raise.
+    """
+    return picture_of(open_file(data, choice, machine), region)
+
+
+def open_file(data: bytes, choice: Choice, machine: Machine) -> Opened:
+    """A .tkd file that is ready to give pixels.
+
+    Raises CorruptFile, FingerprintMismatch, OutOfMemory, and ModelNotFound when the weights are not here.
     """
     file = unpack(data, max_pixels=machine.max_pixels)
-    size = (file.header.height, file.header.width)
-    box = _inside(region, size)
-    codec = choice.codec(file.header, machine)
-    decoding = _decoding(file, codec, machine)
+    found = opened(file, choice.codec(file.header, machine), machine)
     with memory_told(), torch.inference_mode():
-        rgb = decoding(box)
+        found.prepare()
+    return found
+
+
+def picture_of(found: Opened, region: Box | None = None) -> Picture:
+    """The picture in a file, or a region of it, which of a picture in tiles costs no more than the tiles that it sees.
+
+    Raises OutOfMemory, InputError for a region outside, and CorruptFile for tiles and transparency that cannot be read.
+    """
+    file, size = found.file, found.size
+    box = _inside(region, size)
+    with memory_told(), torch.inference_mode():
+        rgb = found.pixels(box)
         alpha = file.segment(Kind.ALPHA)
         return Picture(
             rgb=rgb,
@@ -198,30 +176,6 @@ def _inside(region: Box | None, size: tuple[int, int]) -> Box:
             f"is not inside the picture of {size[1]} x {size[0]} pixels"
         )
     return region
-
-
-def _decoding(file: TkdFile, codec: Codec, machine: Machine) -> Callable[[Box], Rgb]:
-    """What gives the pixels of a box. False claims are damage, not lack of memory, so they are looked at before."""
-    size = (file.header.height, file.header.width)
-    plan = file.segment(Kind.TILES)
-    if plan is None:
-        codec.check(file.payload, size)
-        machine.check(size[1], size[0], codec.bytes_per_pixel, codec.stride)
-        return lambda box: np.ascontiguousarray(to_uint8(codec.synthesise(_read_symbols(file, codec)))[0][box.slices])
-    reader = _tile_reader(file, plan, codec, machine)
-    reader.check()
-    machine.check_tiled(reader.tiles, reader.codec)
-    return reader.read
-
-
-def _tile_reader(file: TkdFile, plan: bytes, codec: Codec, machine: Machine) -> TileReader:
-    if not isinstance(codec, VariableRateCodec):
-        raise CorruptFile(f"the file has tiles, which {codec.name} never writes: it is damaged")
-    found = TilePlan.unpack(plan, len(file.payloads))
-    if found.crc32 != file.header.symbol_crc:
-        raise CorruptFile("the checksums of the tiles' symbols are not those of the header: the file is damaged")
-    size = (file.header.height, file.header.width)
-    return TileReader(codec=codec, plan=found, payloads=file.payloads, size=size, jobs=machine.jobs)
 
 
 def tokenize(picture: Picture, tokenizer: DiscreteTokenizer, machine: Machine, source: str = "") -> Tokens:
@@ -317,19 +271,6 @@ def _file(picture: Picture, codec: Codec, symbol_crc: int, coded: Sequence[Segme
     return pack(TkdFile(header=header, segments=(*first, *coded, *last)))
 
 
-def _read_back(data: bytes, codec: Codec, machine: Machine) -> None:
-    """The encoder's own check of what it wrote: no file leaves that would not decode."""
-    file = unpack(data, max_pixels=MAX_SIDE**2)
-    plan = file.segment(Kind.TILES)
-    try:
-        if plan is None:
-            _read_symbols(file, codec)
-        else:
-            _tile_reader(file, plan, codec, machine).verify()
-    except CorruptFile as error:
-        raise CorruptFile(f"the file just made does not decode, so it was not kept: {error}") from error
-
-
 def _extras(picture: Picture) -> list[Segment]:
     extras: list[Segment] = []
     if picture.icc is not None:
@@ -339,14 +280,6 @@ def _extras(picture: Picture) -> list[Segment]:
     return extras
 
 
-def _read_symbols(file: TkdFile, codec: Codec) -> Symbols:
-    """The symbols of a file, if they are those that went in."""
-    symbols = codec.read([file.payload], (file.header.height, file.header.width))
-    if symbols.crc32() != [file.header.symbol_crc]:
-        raise CorruptFile("the decoded symbols are not those that were encoded (their CRC-32 differs): no picture")
-    return symbols
-
-
 def _checked(codec: Codec, header: Header) -> Codec:
     if codec.fingerprint != header.fingerprint:
         raise FingerprintMismatch(
@@ -354,42 +287,3 @@ def _checked(codec: Codec, header: Header) -> Codec:
             f"{codec.fingerprint.hex()}: use the version that made it (--model), or --force-model NAME to try another all the same"
         )
     return codec
-
-
-@lru_cache(maxsize=4)
-def _kept(name: str, device: torch.device, numerics: str) -> Codec:
-    return _load(name, device, numerics)
-
-
-def _load(name: str, device: torch.device, numerics: str) -> Codec:
-    model = store.load(name, device=device, numerics=numerics)
-    if isinstance(model, DiscreteTokenizer):
-        return TokenCodec(model)
-    if not isinstance(model, Codec):
-        raise InputError(f"{name} is neither a codec nor a discrete tokenizer: it makes no .tkd files")
-    return model
-
-
-def device_of(name: str) -> torch.device:
-    """The device of that name; ``auto`` is CUDA where there is one. Raises InputError for one that cannot be used."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"the device {name!r} cannot be used here: {str(error).splitlines()[0]}") from None
-    return device
-
-
-@contextmanager
-def memory_told() -> Generator[None]:
-    """Out of memory in torch and numpy as our own error."""
-    try:
-        yield
-    except MemoryError as error:
-        raise OutOfMemory("not enough memory for this picture") from error
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error) or "not enough memory" in str(error):
-            raise OutOfMemory("not enough memory for this picture") from error
-        raise

@@ -9,7 +9,7 @@ import pytest
 from commands import TINY, draw, names
 
 from tokodec.cli import batch, talk
-from tokodec.errors import CorruptFile, TokodecError
+from tokodec.errors import CorruptFile
 
 # --- many files
 
@@ -149,13 +149,7 @@ def test_dry_run(tk: Any, tmp_path: Path) -> None:
     ],
 )
 def test_exit_code_of_a_batch(codes: list[int], inputs: int, expected: int) -> None:
-    errors: list[Exception] = []
-    for code in codes:
-        error: Exception = TokodecError() if code != 1 else ZeroDivisionError()
-        if code != 1:
-            error.exit_code = code  # type: ignore[attr-defined]
-        errors.append(error)
-    assert batch.exit_code([*errors, *[None] * (inputs - len(codes))], inputs) == expected
+    assert batch.shared_code(codes, inputs) == expected
 
 
 # --- progress and talk

@@ -24,7 +24,7 @@ def test_errors_become_codes(tk: Any, tmp_path: Path, monkeypatch: pytest.Monkey
         raise error
 
     draw("a.png")
-    monkeypatch.setattr("tokodec.files.encode", fail)
+    monkeypatch.setattr("tokodec.files.code", fail)
     told = tk("a.png", *TINY)
     assert told.code == code
     assert told.err.count("\n") == 1
@@ -38,7 +38,7 @@ def test_verbose_shows_where_an_unexpected_error_comes_from(
         raise ZeroDivisionError
 
     draw(tmp_path / "a.png")
-    monkeypatch.setattr("tokodec.files.encode", fail)
+    monkeypatch.setattr("tokodec.files.code", fail)
     assert main.run([str(tmp_path / "a.png"), "-v", *TINY]) == 1
     assert "Traceback" in capsys.readouterr().err
 

@@ -1,13 +1,18 @@
 """tokodec compress: pictures to .tkd files."""
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument
 
-from tokodec.cli.batch import Work, carry_out
+from tokodec.cli.batch import carry_out
 from tokodec.cli.options import Aiming, Computing, Reading, Running, Selection, Writing
 from tokodec.cli.paths import find, plan
 from tokodec.errors import InputError
+
+if TYPE_CHECKING:
+    from tokodec.cli.work import Compress
+    from tokodec.machine import Machine
 
 SUFFIX = ".tkd"
 
@@ -26,15 +31,17 @@ def compress(
     from tokodec.media.formats import INPUT_SUFFIXES
 
     aiming.rate()  # wrong arguments are told before anything is looked for
+    aiming.tiling()
     reading.rule()
     jobs = plan(find(inputs or [], selection, INPUT_SUFFIXES), writing.output, SUFFIX)
     for job in jobs:
         if job.target and job.target.suffix.lower() in INPUT_SUFFIXES:
             raise InputError(f"{job.target}: the name of a picture, not of a .tkd file (a round trip is: tokodec IN OUT)")
 
-    def work() -> Work:
-        from tokodec.cli.work import Compress, Encoder
+    return carry_out(jobs, partial(_work, aiming, reading), writing, running, computing)
 
-        return Compress(encoder=Encoder.of(aiming, reading, computing.machine(running.jobs)))
 
-    return carry_out(jobs, work, writing, running)
+def _work(aiming: Aiming, reading: Reading, machine: "Machine") -> "Compress":
+    from tokodec.cli.work import Compress, Encoder
+
+    return Compress(encoder=Encoder.of(aiming, reading, machine))

@@ -1,19 +1,24 @@
 """tokodec IN [OUT]: compresses, decompresses or makes a round trip, whichever the names say."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument
 
-from tokodec.cli.batch import Work, carry_out
+from tokodec.cli.batch import carry_out
 from tokodec.cli.compress import SUFFIX, compress
 from tokodec.cli.decompress import decompress, formats_of, split_format
 from tokodec.cli.options import Coding, Computing, Reading, Running, Selection, Writing
-from tokodec.cli.paths import STREAM, find, plan
+from tokodec.cli.paths import STREAM, Job, find, plan
 from tokodec.cli.streams import first_of_stdin
 from tokodec.entropy.container import MAGIC
 from tokodec.errors import InputError
+
+if TYPE_CHECKING:
+    from tokodec.cli.work import RoundTrip
+    from tokodec.machine import Machine
 
 
 def convert(
@@ -39,6 +44,8 @@ def convert(
         if (writing.output or "").lower().endswith(SUFFIX):
             raise InputError(f"{source} and {writing.output} are both .tkd files: there is nothing to do")
         return decompress([source], decoding=coding, selection=Selection(), writing=writing, running=running, computing=computing)
+    if coding.region is not None:
+        raise InputError("--region is a part of a .tkd file's picture: say it when you decompress")
     if not _is_picture(writing.output):
         return compress(
             [source], aiming=coding, reading=reading, selection=Selection(), writing=writing, running=running, computing=computing
@@ -48,17 +55,19 @@ def convert(
 
 def _round_trip(source: str, coding: Coding, reading: Reading, writing: Writing, running: Running, computing: Computing) -> int:
     coding.rate()
+    coding.tiling()
     reading.rule()
     output, named = split_format(writing.output, coding.format)
     jobs = plan(find([source], Selection(), ()), output, "")
     formats = formats_of(jobs, named)
 
-    def work() -> Work:
-        from tokodec.cli.work import Encoder, RoundTrip
+    return carry_out(jobs, partial(_work, coding, reading, formats), writing, running, computing)
 
-        return RoundTrip(encoder=Encoder.of(coding, reading, computing.machine(running.jobs)), formats=formats)
 
-    return carry_out(jobs, work, writing, running)
+def _work(coding: Coding, reading: Reading, formats: dict[Job, str], machine: "Machine") -> "RoundTrip":
+    from tokodec.cli.work import Encoder, RoundTrip
+
+    return RoundTrip(encoder=Encoder.of(coding, reading, machine), formats=formats)
 
 
 def _is_compressed(source: str) -> bool:

@@ -1,16 +1,21 @@
 """tokodec decompress: .tkd files to pictures."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument
 
-from tokodec.cli.batch import Work, carry_out
+from tokodec.cli.batch import carry_out
 from tokodec.cli.compress import SUFFIX
 from tokodec.cli.options import Computing, Decoding, Running, Selection, Writing
 from tokodec.cli.paths import STREAM, Job, find, plan
 from tokodec.errors import InputError
+
+if TYPE_CHECKING:
+    from tokodec.cli.work import Decompress
+    from tokodec.machine import Machine
 
 _DEFAULT = "png"
 
@@ -29,15 +34,17 @@ def decompress(
     By default they are .png files beside them. To stdout: -o -, or -o FORMAT:-.
     """
     output, named = split_format(writing.output, decoding.format)
+    decoding.box()  # wrong arguments are told before anything is looked for
     jobs = plan(find(inputs or [], selection, (SUFFIX,)), output, f".{named or _DEFAULT}")
     formats = formats_of(jobs, named)
 
-    def work() -> Work:
-        from tokodec.cli.work import Decoder, Decompress
+    return carry_out(jobs, partial(_work, decoding, formats), writing, running, computing)
 
-        return Decompress(decoder=Decoder.of(decoding, computing.machine(running.jobs)), formats=formats)
 
-    return carry_out(jobs, work, writing, running)
+def _work(decoding: Decoding, formats: dict[Job, str], machine: "Machine") -> "Decompress":
+    from tokodec.cli.work import Decoder, Decompress
+
+    return Decompress(decoder=Decoder.of(decoding, machine), formats=formats, region=decoding.box())
 
 
 def split_format(output: str | None, named: str | None) -> tuple[str | None, str | None]:

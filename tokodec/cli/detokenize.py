@@ -1,16 +1,22 @@
 """tokodec detokenize: a file of tokens back to pictures."""
 
 from collections.abc import Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from tokodec.cli.batch import preview, run
+from tokodec.cli.batch import doing, exit_code, preview, run
 from tokodec.cli.decompress import formats_of
 from tokodec.cli.options import Computing, Running, Writing
 from tokodec.cli.paths import STREAM, Job, check
 from tokodec.errors import InputError
+
+if TYPE_CHECKING:
+    from tokodec.cli.tokens import Detokenize
+    from tokodec.machine import Machine
+    from tokodec.tokenfile import TokenFile
 
 _DEFAULT = "png"
 
@@ -32,27 +38,48 @@ def detokenize(
     """
     from tokodec.catalogue import zoo
     from tokodec.errors import CorruptFile
-    from tokodec.tokenfile import read_tokens
 
     if writing.output is None or writing.output == STREAM:
         raise InputError("name the folder of the pictures with -o")
-    file = read_tokens(Path(source))
+    tokens = _Source(Path(source))
+    file = tokens.file
     if model is None and (file.model not in zoo() or zoo()[file.model].kind != "discrete"):
         raise CorruptFile(f"{source}: names {file.model[:60]!a}, which is no discrete tokenizer of this version; choose one with -m")
     folder = Path(writing.output)
-    records = {Job(source=Path(r.name), target=folder / Path(r.name).with_suffix(f".{picture_format}")): r for r in file.records}
-    todo = _checked(list(records), Path(source), writing)
-    left_out = [job for job in records if job not in todo]
+    jobs = [Job(source=Path(r.name), target=folder / Path(r.name).with_suffix(f".{picture_format}")) for r in file.records]
+    todo = _checked(jobs, Path(source), writing)
+    wanted = set(todo)
+    left_out = [job for job in jobs if job not in wanted]
     formats = formats_of(todo, picture_format)
     if writing.dry_run or not todo:
         return preview(todo, left_out, running)
+    do = doing(len(todo), partial(_work, tokens, model, formats), running, computing)
+    return exit_code(run(todo, left_out, do, running), len(jobs))
 
+
+class _Source:
+    """A file of tokens, read once in every process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def file(self) -> "TokenFile":
+        from tokodec.tokenfile import read_tokens
+
+        return read_tokens(self.path)
+
+    def __reduce__(self) -> "tuple[type[_Source], tuple[Path]]":
+        return _Source, (self.path,)
+
+
+def _work(source: _Source, model: str | None, formats: dict[Job, str], machine: "Machine") -> "Detokenize":
     from tokodec.cli.tokens import Detokenize
 
-    machine = computing.machine(running.jobs)
+    file = source.file
     tokenizer = machine.tokenizer(model or file.model)
     tokenizer.check_maker(file.records[0].tokens)  # once, not for every record
-    return run(todo, left_out, Detokenize(tokenizer=tokenizer, machine=machine, records=records, formats=formats), running)
+    return Detokenize(tokenizer=tokenizer, machine=machine, records={Path(r.name): r for r in file.records}, formats=formats)
 
 
 def _checked(jobs: Sequence[Job], source: Path, writing: Writing) -> list[Job]:

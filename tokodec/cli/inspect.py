@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from tokodec.cli import talk
-from tokodec.cli.batch import exit_code
+from tokodec.cli.batch import shared_code
 from tokodec.cli.options import Selection
 from tokodec.cli.paths import find
 from tokodec.cli.streams import read_tkd, shown
@@ -33,7 +33,7 @@ def inspect(
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the others
             talk.say(f"tokodec: {talk.complaint(error, shown(source.path))}")
             errors.append(error)
-    return exit_code(errors, len(sources))
+    return shared_code((talk.code_of(error) for error in errors if error is not None), len(sources))
 
 
 def row(data: bytes, file: TkdFile) -> dict[str, object]:

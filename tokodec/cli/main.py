@@ -104,7 +104,7 @@ def run(argv: Sequence[str]) -> int:
             return InputError.exit_code
         except Exception as error:  # noqa: BLE001 - nobody should see a traceback who did not ask for it
             if verbose:
-                talk.trace(error)
+                talk.show(talk.trace_of(error))
             talk.say(f"tokodec: {talk.complaint(error)}")
             return talk.code_of(error)
     if code == INTERRUPTED:  # typer makes this of a keyboard interrupt by itself

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 from typer import Option
 
 from tokodec.errors import InputError
+from tokodec.media.limits import DEFAULT_MAX_PIXELS, physical_memory
 from tokodec.rate import Quality, Rate, TargetBpp, TargetBytes
 
 if TYPE_CHECKING:
-    from tokodec.files import Machine
+    from tokodec.entropy.tileplan import Box, Tiling
+    from tokodec.machine import Machine
     from tokodec.media.alpha import AlphaRule
 
 _SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*(k|m|g|t)?(i)?b?", re.IGNORECASE)
@@ -81,7 +83,7 @@ class Writing:
 class Running:
     """How a batch runs and what it says."""
 
-    jobs: Annotated[int, Option("--jobs", "-j", min=1, metavar="N", help="Pictures at a time, in threads of this process.")] = 1
+    jobs: Annotated[int, Option("--jobs", "-j", min=1, metavar="N", help="Processes that code side by side, each with the model.")] = 1
     fail_fast: Annotated[bool, Option("--fail-fast", help="Stop at the first input that fails.")] = False
     quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False
     verbose: Annotated[bool, Option("--verbose", "-v", help="Show where unexpected errors come from.")] = False
@@ -106,19 +108,23 @@ class Computing:
     ] = None
     offline: Annotated[bool, Option("--offline", help="Never use the network (only models named hf:... would).")] = False
 
-    def machine(self, jobs: int = 1) -> "Machine":
-        """The machine of these settings, for so many pictures side by side. Imports torch. Raises InputError."""
+    def room(self) -> int:
+        """Bytes of memory for all pictures at work. Raises InputError."""
+        return physical_memory() if self.max_memory is None else parse_size(self.max_memory)
+
+    def machine(self, workers: int = 1, tiles: int = 1) -> "Machine":
+        """The machine of these settings, for one of so many processes, so many tiles at a time. Imports torch. Raises InputError."""
         if self.offline:
             os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 
         import torch
 
-        from tokodec.files import Machine
+        from tokodec.machine import Machine
 
-        if self.threads or jobs > 1:
-            torch.set_num_threads(self.threads or max(torch.get_num_threads() // jobs, 1))
-        given = {"max_pixels": self.max_pixels, "max_memory": self.max_memory}
-        return Machine(device=self.device, numerics=self.numerics, **{k: parse_size(v) for k, v in given.items() if v is not None})
+        if self.threads or workers > 1:
+            torch.set_num_threads(self.threads or 1)
+        pixels = DEFAULT_MAX_PIXELS if self.max_pixels is None else parse_size(self.max_pixels)
+        return Machine(device=self.device, numerics=self.numerics, max_pixels=pixels, max_memory=self.room(), jobs=tiles)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +150,21 @@ class Aiming:
     target_bpp: Annotated[float | None, Option(metavar="X", help="Bits per pixel of the whole file, met within 3 %.")] = None
     target_size: Annotated[str | None, Option(metavar="SIZE", help="Size of the whole file, such as 40k, met within 3 %.")] = None
     strict: Annotated[bool, Option("--strict", help="Fail when a target is not met, instead of taking the nearest.")] = False
+    tile: Annotated[
+        str | None, Option(metavar="SIDE|none", help="Cut pictures into tiles; by default those above 4 megapixels, into tiles of 1024.")
+    ] = None
+
+    def tiling(self) -> "Tiling | None":
+        """Which pictures are cut into tiles, if anything is said of it. Raises InputError."""
+        from tokodec.entropy.tileplan import Tiling
+
+        if self.tile is None:
+            return None
+        if self.tile == "none":
+            return Tiling(above=1 << 62)
+        if not self.tile.isdecimal():
+            raise InputError(f"--tile is the side of tiles in pixels, or none, not {self.tile!r}")
+        return Tiling(side=int(self.tile), above=0)
 
     def rate(self) -> Rate | None:
         """What is asked of the rate, if anything is. Raises InputError."""
@@ -168,6 +189,19 @@ class Decoding:
     format: Annotated[
         str | None, Option(metavar="NAME", help="Of pictures: png, jpeg, webp ...; else as the output's suffix says, or png.")
     ] = None
+    region: Annotated[str | None, Option(metavar="X,Y,WIDTH,HEIGHT", help="Decode only this part of the picture.")] = None
+
+    def box(self) -> "Box | None":
+        """The region, if there is one. Raises InputError."""
+        from tokodec.entropy.tileplan import Box
+
+        if self.region is None:
+            return None
+        parts = self.region.split(",")
+        if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+            raise InputError(f"--region is X,Y,WIDTH,HEIGHT in pixels, not {self.region!r}")
+        x, y, width, height = map(int, parts)
+        return Box(top=y, left=x, bottom=y + height, right=x + width)
 
 
 @dataclass(frozen=True, kw_only=True)

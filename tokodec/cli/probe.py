@@ -8,7 +8,8 @@ from torch import Tensor
 
 from tokodec import catalogue
 from tokodec.api import Codec
-from tokodec.files import FILE_KINDS, Machine
+from tokodec.files import FILE_KINDS
+from tokodec.machine import Machine
 from tokodec.numerics import PROFILES
 
 

@@ -36,14 +36,27 @@ def one_line(text: str) -> str:
 
 def complaint(error: BaseException, where: str = "") -> str:
     """One line about an error. ``where``: the file it concerns, unless the message begins with it."""
-    text = str(error) if isinstance(error, TokodecError) else f"unexpected {type(error).__name__}: {error}".rstrip(": ")
+    return located(words(error), where)
+
+
+def words(error: BaseException) -> str:
+    """What an error says; ours that nobody expected say their kind, too."""
+    return str(error) if isinstance(error, TokodecError) else f"unexpected {type(error).__name__}: {error}".rstrip(": ")
+
+
+def located(text: str, where: str) -> str:
+    """One line about an error, with the file it concerns in front, unless the text begins with it."""
     return one_line(text if not where or text.startswith(f"{where}: ") else f"{where}: {text}")
 
 
-def trace(error: BaseException) -> None:
-    """Where an unexpected error comes from."""
-    if not isinstance(error, TokodecError):
-        traceback.print_exception(error, file=sys.stderr)
+def trace_of(error: BaseException) -> str:
+    """Where an unexpected error comes from; of others nothing."""
+    return "" if isinstance(error, TokodecError) else "".join(traceback.format_exception(error))
+
+
+def show(trace: str) -> None:
+    """A trace on stderr."""
+    print(trace, end="", file=sys.stderr, flush=True)
 
 
 def code_of(error: BaseException) -> int:

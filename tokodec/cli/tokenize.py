@@ -1,16 +1,21 @@
 """tokodec tokenize: pictures to one file of tokens."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
 from tokodec.cli import talk
-from tokodec.cli.batch import preview, run
+from tokodec.cli.batch import doing, exit_code, preview, run
 from tokodec.cli.options import Computing, Running, Selection, Writing
 from tokodec.cli.paths import STREAM, Job, Source, check, find
 from tokodec.errors import InputError
+
+if TYPE_CHECKING:
+    from tokodec.cli.tokens import Tokenize
+    from tokodec.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,17 +79,22 @@ def _same(source: Path | None, target: Path) -> bool:
 
 
 def _run(sources: list[Source], target: Path, form: str, tokenizing: Tokenizing, running: Running, computing: Computing) -> int:
-    from tokodec import files
-    from tokodec.cli.tokens import Tokenize, deliver_tokens
+    from tokodec.cli.tokens import Recorded, deliver_tokens
 
-    machine = computing.machine(running.jobs)
-    tokenizer = machine.tokenizer(tokenizing.model or files.DEFAULT_TOKENIZER)
     jobs = [Job(source=source.path, target=target) for source in sources]
-    places = {job.source: source.below.as_posix() for job, source in zip(jobs, sources, strict=True)}
-    work = Tokenize(tokenizer=tokenizer, machine=machine, alpha=tokenizing.alpha, places=places)
-    code = run(jobs, [], work, running)
+    places = {source.path: source.below.as_posix() for source in sources}
+    outcomes = run(jobs, [], doing(len(jobs), partial(_work, tokenizing, places), running, computing), running)
+    code = exit_code(outcomes, len(jobs))
     if code and running.fail_fast:
         talk.say(f"{target}: not written, because of the failure and --fail-fast")
         return code
-    deliver_tokens(target, form, tokenizer, [work.records[job.source] for job in jobs if job.source in work.records])
+    deliver_tokens(target, form, [outcome.result for outcome in outcomes if isinstance(outcome.result, Recorded)])
     return code
+
+
+def _work(tokenizing: Tokenizing, places: dict[Path | None, str], machine: "Machine") -> "Tokenize":
+    from tokodec import files
+    from tokodec.cli.tokens import Tokenize
+
+    tokenizer = machine.tokenizer(tokenizing.model or files.DEFAULT_TOKENIZER)
+    return Tokenize(tokenizer=tokenizer, machine=machine, alpha=tokenizing.alpha, places=places)

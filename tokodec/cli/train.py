@@ -23,7 +23,7 @@ def train(
     """
     import torch
 
-    from tokodec.files import device_of
+    from tokodec.machine import device_of
     from tokodec.train.loop import Trainer
     from tokodec.train.recipe import read_recipe
 

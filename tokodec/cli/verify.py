@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from tokodec.cli import talk
-from tokodec.cli.batch import exit_code
+from tokodec.cli.batch import shared_code
 from tokodec.cli.options import Computing, Selection
 from tokodec.cli.paths import find
 from tokodec.cli.streams import read_tkd, shown
@@ -41,7 +41,7 @@ def verify(
             talk.put(f"{name}: ok")
         if said is not None:
             talk.say(f"tokodec: {said}")
-    return exit_code(errors, len(sources))
+    return shared_code((talk.code_of(error) for error in errors if error is not None), len(sources))
 
 
 def _failure(test: Callable[[bytes], object], path: Path | None) -> Exception | None:

@@ -2,21 +2,28 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from tokodec import files
 from tokodec.api import Codec
 from tokodec.atomic import write_whole
-from tokodec.cli.batch import Result
 from tokodec.cli.options import Aiming, Decoding, Reading
+from tokodec.cli.outcome import Result
 from tokodec.cli.paths import Job
+from tokodec.cli.steps import Work
 from tokodec.cli.streams import read_stdin, read_tkd, write_stdout
+from tokodec.entropy.tileplan import Box, Tiling
 from tokodec.errors import TokodecError
-from tokodec.files import Choice, Machine
+from tokodec.files import Choice
+from tokodec.machine import Machine
 from tokodec.media.alpha import AlphaRule
 from tokodec.media.picture import Picture
 from tokodec.media.read import read_picture
 from tokodec.media.write import encode_picture
+from tokodec.opened import Opened
 from tokodec.rate import Coded, Rate
+
+MadeT = TypeVar("MadeT")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +36,7 @@ class Encoder:
     alpha: AlphaRule
     keep_icc: bool
     machine: Machine
+    tiling: Tiling | None = None
 
     @classmethod
     def of(cls, aiming: Aiming, reading: Reading, machine: Machine) -> "Encoder":
@@ -36,16 +44,31 @@ class Encoder:
         alpha, asked = reading.rule(), aiming.rate()
         codec = machine.codec(aiming.model or files.DEFAULT_MODEL)
         rate = files.rate_for(codec, asked)
-        return cls(codec=codec, rate=rate, strict=aiming.strict, alpha=alpha, keep_icc=reading.keep_icc, machine=machine)
+        return cls(
+            codec=codec,
+            rate=rate,
+            strict=aiming.strict,
+            alpha=alpha,
+            keep_icc=reading.keep_icc,
+            machine=machine,
+            tiling=aiming.tiling(),
+        )
 
-    def encode(self, source: Path | None) -> tuple[Picture, Coded]:
-        """The picture that was read, and its file. Raises TokodecError for a target that is missed, if that is not allowed."""
+    def read(self, source: Path | None) -> Picture:
+        """The picture in a file. Raises what ``read_picture`` raises."""
         stored = read_stdin() if source is None else source
-        picture = read_picture(stored, alpha=self.alpha, keep_icc=self.keep_icc, max_pixels=self.machine.max_pixels)
-        coded = files.encode(picture, self.codec, self.rate, self.machine)
+        return read_picture(stored, alpha=self.alpha, keep_icc=self.keep_icc, max_pixels=self.machine.max_pixels)
+
+    def weight(self, picture: Picture) -> int:
+        """Bytes of memory that coding it takes."""
+        return files.weight_of(picture, self.codec, self.machine, self.tiling)
+
+    def code(self, picture: Picture) -> Coded:
+        """Its file, not yet confirmed. Raises TokodecError for a target that is missed, if that is not allowed."""
+        coded = files.code(picture, self.codec, self.rate, self.machine, self.tiling)
         if coded.missed and self.strict:
             raise TokodecError(coded.missed)
-        return picture, coded
+        return coded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,49 +88,90 @@ class Decoder:
             choice = files.Given(machine.codec(decoding.model))
         return cls(choice=choice, machine=machine)
 
-    def decode(self, data: bytes) -> Picture:
-        """The picture in a file."""
-        return files.decode(data, self.choice, self.machine)
+    def open(self, data: bytes) -> Opened:
+        """The symbols in a file. Raises what ``open_file`` raises."""
+        return files.open_file(data, self.choice, self.machine)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compress:
+class Made(Generic[MadeT]):
+    """What was made for a target, and what there is to say of it."""
+
+    job: Job
+    what: MadeT
+    result: Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compress(Work[tuple[Job, Picture], Made[Coded]]):
     """Picture to .tkd."""
 
     encoder: Encoder
 
-    def __call__(self, job: Job) -> Result:
-        picture, coded = self.encoder.encode(job.source)
-        deliver(job.target, coded.data)
-        return _result(picture, coded)
+    def read(self, job: Job) -> tuple[Job, Picture]:
+        return job, self.encoder.read(job.source)
+
+    def weight(self, read: tuple[Job, Picture]) -> int:
+        return self.encoder.weight(read[1])
+
+    def code(self, read: tuple[Job, Picture]) -> Made[Coded]:
+        job, picture = read
+        coded = self.encoder.code(picture)
+        return Made(job=job, what=coded, result=_result(picture, coded))
+
+    def finish(self, coded: Made[Coded]) -> Result:
+        files.confirm(coded.what, self.encoder.codec, self.encoder.machine)
+        deliver(coded.job.target, coded.what.data)
+        return coded.result
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decompress:
+class Decompress(Work[Made[Opened], Made[Picture]]):
     """.tkd to picture. ``formats``: of each target."""
 
     decoder: Decoder
     formats: dict[Job, str]
+    region: Box | None = None
 
-    def __call__(self, job: Job) -> Result:
+    def read(self, job: Job) -> Made[Opened]:
         data = read_tkd(job.source)
-        picture = self.decoder.decode(data)
-        deliver(job.target, encode_picture(picture, self.formats[job]))
-        return Result(size=len(data), pixels=picture.width * picture.height)
+        opened = self.decoder.open(data)
+        header = opened.file.header
+        return Made(job=job, what=opened, result=Result(size=len(data), pixels=header.width * header.height))
+
+    def weight(self, read: Made[Opened]) -> int:
+        return read.what.weight
+
+    def code(self, read: Made[Opened]) -> Made[Picture]:
+        return Made(job=read.job, what=files.picture_of(read.what, self.region), result=read.result)
+
+    def finish(self, coded: Made[Picture]) -> Result:
+        deliver(coded.job.target, encode_picture(coded.what, self.formats[coded.job]))
+        return coded.result
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoundTrip:
+class RoundTrip(Work[tuple[Job, Picture], Made[Picture]]):
     """Picture to picture, through the bytes of a .tkd file."""
 
     encoder: Encoder
     formats: dict[Job, str]
 
-    def __call__(self, job: Job) -> Result:
-        picture, coded = self.encoder.encode(job.source)
+    def read(self, job: Job) -> tuple[Job, Picture]:
+        return job, self.encoder.read(job.source)
+
+    def weight(self, read: tuple[Job, Picture]) -> int:
+        return self.encoder.weight(read[1])
+
+    def code(self, read: tuple[Job, Picture]) -> Made[Picture]:
+        job, picture = read
+        coded = self.encoder.code(picture)
         again = files.decode(coded.data, files.Given(self.encoder.codec), self.encoder.machine)
-        deliver(job.target, encode_picture(again, self.formats[job]))
-        return _result(picture, coded)
+        return Made(job=job, what=again, result=_result(picture, coded))
+
+    def finish(self, coded: Made[Picture]) -> Result:
+        deliver(coded.job.target, encode_picture(coded.what, self.formats[coded.job]))
+        return coded.result
 
 
 def deliver(target: Path | None, data: bytes) -> None:

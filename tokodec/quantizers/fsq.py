@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-import vector_quantize_pytorch as vqp
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -29,12 +28,14 @@ class FiniteScalarQuantizer(Quantizer):
     _radix: Tensor
 
     def __init__(self, levels: Sequence[int]) -> None:
+        from vector_quantize_pytorch import FSQ  # noqa: PLC0415 - takes as long as torch to import, and codecs do without it
+
         super().__init__()
         if not levels or min(levels) < 3:
             raise InputError(f"levels = {tuple(levels)}: every coordinate needs at least 3")
         self.levels = tuple(levels)
         self.dim, self.size = len(self.levels), math.prod(self.levels)
-        self._train = vqp.FSQ(list(self.levels), return_indices=False)
+        self._train = FSQ(list(self.levels), return_indices=False)
         counts = torch.tensor(self.levels, dtype=torch.float64)
         half = (counts - 1) * (1 + _EPSILON) / 2
         offset = torch.where(counts % 2 == 0, 0.5, 0.0).double()

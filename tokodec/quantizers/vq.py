@@ -8,15 +8,19 @@ Sources: van den Oord et al., "Neural discrete representation learning", NeurIPS
 modeling with improved VQGAN", ICLR 2022 (normalised, low-dimensional codes).
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
-import vector_quantize_pytorch as vqp
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.quantizers.base import Choice, Quantized, Quantizer
 from tokodec.quantizers.nearest import nearest, nearest_two
 from tokodec.quantizers.order import cluster_order
+
+if TYPE_CHECKING:
+    from vector_quantize_pytorch import VectorQuantize
 
 _SEEN = 8192
 """So many vectors of a batch, drawn at random, move the codes: vector-quantize-pytorch makes a matrix of vectors by codes."""
@@ -32,12 +36,14 @@ class VectorQuantizer(Quantizer):
         self.size, self.dim = size, dim
         # A parameter, stored in 16 bits like all of them, but never reached by a gradient.
         self.codebook = nn.Parameter(F.normalize(torch.randn(size, dim), dim=1), requires_grad=False)
-        self.machine: vqp.VectorQuantize | None = None
+        self.machine: VectorQuantize | None = None
 
     def arm(self) -> None:
         """Add what training needs: averages, usage counts, the start by k-means. A model in use has none of it."""
         if self.machine is None:
-            self.machine = vqp.VectorQuantize(
+            from vector_quantize_pytorch import VectorQuantize  # noqa: PLC0415 - as long as torch takes, and only training needs it
+
+            self.machine = VectorQuantize(
                 self.dim,
                 self.size,
                 use_cosine_sim=True,

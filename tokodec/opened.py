@@ -1,0 +1,115 @@
+"""A .tkd file and the codec that decodes it: whole, or in tiles."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tokodec.api import Codec, Symbols
+from tokodec.codecs.variable_rate import VariableRateCodec
+from tokodec.entropy.container import Kind, TkdFile
+from tokodec.entropy.tileplan import Box, TilePlan
+from tokodec.errors import CorruptFile
+from tokodec.machine import Machine, need
+from tokodec.media.pixels import to_uint8
+from tokodec.tiled import Rgb, TileReader
+
+
+@dataclass(kw_only=True)
+class Opened(ABC):
+    """Checked as far as it can be without computing anything."""
+
+    file: TkdFile
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w)."""
+        return self.file.header.height, self.file.header.width
+
+    @property
+    @abstractmethod
+    def weight(self) -> int:
+        """Bytes of memory that decoding takes."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Do what entropy coding there is to do before pixels can be asked for. Raises CorruptFile and OutOfMemory."""
+
+    @abstractmethod
+    def verify(self) -> None:
+        """Raise CorruptFile if the symbols are not those that were encoded."""
+
+    @abstractmethod
+    def pixels(self, box: Box) -> Rgb:
+        """The pixels of a part of the picture. Raises CorruptFile."""
+
+
+@dataclass(kw_only=True)
+class Whole(Opened):
+    """All latents in one payload."""
+
+    codec: Codec
+    machine: Machine
+    symbols: list[Symbols] = field(default_factory=list)
+    """Read once and used once."""
+
+    @property
+    def weight(self) -> int:
+        return need(self.size[1], self.size[0], self.codec.bytes_per_pixel, self.codec.stride)
+
+    def prepare(self) -> None:
+        # A false claim is damage, not lack of memory, so it is looked at first.
+        self.codec.check(self.file.payload, self.size)
+        self.machine.check(self.size[1], self.size[0], self.codec.bytes_per_pixel, self.codec.stride)
+        self.symbols = [self._read()]
+
+    def verify(self) -> None:
+        self._read()
+
+    def pixels(self, box: Box) -> Rgb:
+        symbols = self.symbols.pop() if self.symbols else self._read()
+        return np.ascontiguousarray(to_uint8(self.codec.synthesise(symbols))[0][box.slices])
+
+    def _read(self) -> Symbols:
+        symbols = self.codec.read([self.file.payload], self.size)
+        if symbols.crc32() != [self.file.header.symbol_crc]:
+            raise CorruptFile("the decoded symbols are not those that were encoded (their CRC-32 differs): no picture")
+        return symbols
+
+
+@dataclass(kw_only=True)
+class Tiled(Opened):
+    """A payload for each tile; all work is left until it is known which ones are wanted."""
+
+    reader: TileReader
+    machine: Machine
+
+    @property
+    def weight(self) -> int:
+        return self.machine.need_tiled(self.reader.tiles, self.reader.codec)
+
+    def prepare(self) -> None:
+        self.reader.check()
+        self.machine.check_tiled(self.reader.tiles, self.reader.codec)
+
+    def verify(self) -> None:
+        self.reader.verify()
+
+    def pixels(self, box: Box) -> Rgb:
+        return self.reader.read(box)
+
+
+def opened(file: TkdFile, codec: Codec, machine: Machine) -> Opened:
+    """The file with its codec. Raises CorruptFile for a tile plan that cannot be."""
+    data = file.segment(Kind.TILES)
+    if data is None:
+        return Whole(file=file, codec=codec, machine=machine)
+    if not isinstance(codec, VariableRateCodec):
+        raise CorruptFile(f"the file has tiles, which {codec.name} never writes: it is damaged")
+    plan = TilePlan.unpack(data, len(file.payloads))
+    if plan.crc32 != file.header.symbol_crc:
+        raise CorruptFile("the checksums of the tiles' symbols are not those of the header: the file is damaged")
+    size = (file.header.height, file.header.width)
+    plan.tiles(size)
+    reader = TileReader(codec=codec, plan=plan, payloads=file.payloads, size=size, jobs=machine.jobs)
+    return Tiled(file=file, reader=reader, machine=machine)

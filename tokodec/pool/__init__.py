@@ -1,0 +1,1 @@
+"""Worker processes: ``worker`` is the life of one, ``pool`` hands jobs out to several."""
