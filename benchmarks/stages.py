@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tokodec.codecs.hyperprior_vr import HyperpriorVR
+from tokodec.codecs.fourstep_vr import FourStepVR
+from tokodec.codecs.variable_rate import VariableRateCodec
+from tokodec.entropy.hyper import Prior
 from tokodec.media.pixels import to_unit
 from tokodec.media.read import read_picture
 from tokodec.pretrained import store
@@ -48,9 +50,19 @@ class Clock:
 def watched(name: str, numerics: str) -> tuple[Callable[[torch.Tensor, float], int], Clock]:
     """A function that codes and decodes one picture and returns its bits, and the clock that watches it."""
     model, clock = store.load(name, numerics=numerics), Clock()
-    assert isinstance(model, HyperpriorVR)
-    for label, module in {"g_a": model.g_a, "h_a": model.h_a, "h_s": model.exact.chain, "g_s": model.g_s}.items():
+    assert isinstance(model, VariableRateCodec)
+    parts = {"g_a": model.g_a, "h_a": model.h_a, "g_s": model.g_s}
+    if isinstance(model, FourStepVR):
+        parts["context"] = model.exact_context
+    for label, module in parts.items():
         clock.watch(label, module)
+    prior = model.exact.prior
+
+    def watched_prior(z: torch.Tensor, level: torch.Tensor, grid: tuple[int, int]) -> Prior:
+        with clock("h_s"):
+            return prior(z, level, grid)
+
+    model.exact.prior = watched_prior  # type: ignore[method-assign]
 
     def once(x: torch.Tensor, quality: float) -> int:
         with clock("symbols"):
@@ -83,7 +95,8 @@ def main() -> None:
     rates = ", ".join(f"{numerics} {b / x[0, 0].numel():.3f} bpp" for numerics, b in bits.items())
     print(f"{a.picture.name}, {x.shape[3]}x{x.shape[2]}, quality {a.quality:g}: {rates}")
     medians = {numerics: {name: float(np.median(t)) for name, t in clock.times.items()} for numerics, (_, clock) in sides.items()}
-    tree = {"symbols": ("g_a", "h_a", "h_s"), "write": (), "read": ("h_s",), "synthesise": ("g_s",)}
+    exact = tuple(name for name in ("h_s", "context") if name in medians["fast"])
+    tree = {"symbols": ("g_a", "h_a", *exact), "write": (), "read": exact, "synthesise": ("g_s",)}
     print(f"{'ms':16}{'fast':>8}{'stable':>8}")
     for stage, parts in tree.items():
         for name, label in ((stage, stage), *((part, f"  {part}") for part in parts)):
