@@ -39,8 +39,6 @@ WARM = 3
 """So many first files are not counted."""
 QUIET = 0.05
 """Others may have this share of the processors, or a run is made again."""
-PATIENCE = 60.0
-"""Seconds to wait for that before a run."""
 TOKODEC = (sys.executable, "-c", "import sys; from tokodec.cli.main import main; sys.exit(main())")
 LOOP = (sys.executable, "-m", "benchmarks.many_files_loop")
 PEER = str(Path(__file__).with_name("many_files_peer.py"))
@@ -121,11 +119,11 @@ def measured(side: Side, direction: str, source: Path, target: Path) -> Run:
     return Run(done=done, peak=watch.peak, elsewhere=elsewhere)
 
 
-def undisturbed(measure: Callable[[], Run], tries: int) -> Run:
+def undisturbed(measure: Callable[[], Run], tries: int, patience: float) -> Run:
     """The run that was disturbed least, of as many as it takes for one that hardly was."""
     best: Run | None = None
     for _ in range(tries):
-        wait_for_quiet(QUIET, PATIENCE)
+        wait_for_quiet(QUIET, patience)
         run = measure()
         best = run if best is None or run.elsewhere < best.elsewhere else best
         if best.elsewhere < QUIET:
@@ -134,15 +132,17 @@ def undisturbed(measure: Callable[[], Run], tries: int) -> Run:
     return best
 
 
-def rounds_of(every: Mapping[str, Side], folder: Path, rounds: int, tries: int, told: Callable[[str], None]) -> dict[str, Any]:
-    """``{direction: {side: [a row each round]}}``."""
+def rounds_of(
+    every: Mapping[str, Side], folder: Path, rounds: int, waits: tuple[int, float], told: Callable[[str], None]
+) -> dict[str, Any]:
+    """``{direction: {side: [a row each round]}}``. ``waits``: tries a run, and seconds of patience before each."""
     results: dict[str, Any] = {d: {name: [] for name in every} for d in ("compress", "decompress")}
     with tempfile.TemporaryDirectory() as scratch:
         for number, (name, side) in _turns(every, rounds):
             coded, back = Path(scratch) / name.replace(" ", "_"), Path(scratch) / "pictures"
             for direction, source, target in (("compress", folder, coded), ("decompress", coded, back)):
                 target.mkdir(exist_ok=True)
-                run = undisturbed(partial(measured, side, direction, source, target), tries)
+                run = undisturbed(partial(measured, side, direction, source, target), *waits)
                 results[direction][name].append(run.row())
                 told(f"{number} {direction:10} {name:18} {run.rate:6.2f} files/s, first {run.done[0]:.1f} s, elsewhere {run.elsewhere:.0%}")
     return results
@@ -182,6 +182,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tries", type=int, default=5, help="runs, at most, until one is not disturbed")
+    parser.add_argument("--patience", type=float, default=60, help="seconds to wait before a run until others are quiet")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--numerics", default="stable")
     parser.add_argument("--peer-python", help="python of an environment with compressai")
@@ -191,7 +192,7 @@ def main() -> None:
         sides(a.jobs, a.numerics, a.peer_python),
         a.folder.resolve(),
         a.rounds,
-        a.tries,
+        (a.tries, a.patience),
         lambda line: print(line, file=sys.stderr, flush=True),
     )
     rows = summary(results)
