@@ -7,8 +7,8 @@ import numpy as np
 
 from tokodec.api import Codec, Symbols
 from tokodec.codecs.variable_rate import VariableRateCodec
-from tokodec.entropy.container import Kind, TkdFile
-from tokodec.entropy.tileplan import Box, TilePlan
+from tokodec.entropy.container import TkdFile
+from tokodec.entropy.tileplan import Box, plan_of
 from tokodec.errors import CorruptFile
 from tokodec.machine import Machine, need
 from tokodec.media.pixels import to_uint8
@@ -101,15 +101,11 @@ class Tiled(Opened):
 
 def opened(file: TkdFile, codec: Codec, machine: Machine) -> Opened:
     """The file with its codec. Raises CorruptFile for a tile plan that cannot be."""
-    data = file.segment(Kind.TILES)
-    if data is None:
+    plan = plan_of(file)
+    if plan is None:
         return Whole(file=file, codec=codec, machine=machine)
     if not isinstance(codec, VariableRateCodec):
         raise CorruptFile(f"the file has tiles, which {codec.name} never writes: it is damaged")
-    plan = TilePlan.unpack(data, len(file.payloads))
-    if plan.crc32 != file.header.symbol_crc:
-        raise CorruptFile("the checksums of the tiles' symbols are not those of the header: the file is damaged")
     size = (file.header.height, file.header.width)
-    plan.tiles(size)
     reader = TileReader(codec=codec, plan=plan, payloads=file.payloads, size=size, jobs=machine.jobs)
     return Tiled(file=file, reader=reader, machine=machine)

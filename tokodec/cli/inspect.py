@@ -1,6 +1,7 @@
 """tokodec inspect: what a file says of itself. Needs no weights and no torch."""
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import Annotated
 
 from typer import Argument, Option
@@ -11,6 +12,7 @@ from tokodec.cli.options import Selection
 from tokodec.cli.paths import find
 from tokodec.cli.streams import read_tkd, shown
 from tokodec.entropy.container import TkdFile, unpack
+from tokodec.entropy.tileplan import plan_of
 
 
 def inspect(
@@ -46,6 +48,7 @@ def row(data: bytes, file: TkdFile) -> dict[str, object]:
         "height": header.height,
         "file_bytes": len(data),
         "payload_bytes": file.payload_bytes,
+        "tiles": len(file.payloads) if plan_of(file) else 1,
         "bpp": round(8 * len(data) / (header.width * header.height), 6),
     }
 
@@ -61,8 +64,12 @@ def _print(name: str, data: bytes, file: TkdFile, json: bool) -> None:
     talk.put(f"  picture      {header.width} x {header.height}{', gray' if header.gray else ''}")
     talk.put(f"  file         {len(data)} bytes, {bpp(len(data))}")
     talk.put(f"  payload      {file.payload_bytes} bytes, {bpp(file.payload_bytes)}")
-    for segment in file.segments:
-        talk.put(f"  segment {chr(segment.kind)}    {len(segment.data)} bytes")
+    plan = plan_of(file)
+    if plan is not None:
+        talk.put(f"  tiles        {len(plan.crcs)} of {plan.side} x {plan.side}")
+    for kind, same in groupby(file.segments, lambda segment: segment.kind):
+        sizes = [len(segment.data) for segment in same]
+        talk.put(f"  segment {chr(kind)}    {sum(sizes)} bytes{f' in {len(sizes)}' if len(sizes) > 1 else ''}")
     talk.put(f"  symbols      CRC-32 {header.symbol_crc:08x}")
 
 

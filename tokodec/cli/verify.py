@@ -12,6 +12,7 @@ from tokodec.cli.options import Computing, Selection
 from tokodec.cli.paths import find
 from tokodec.cli.streams import read_tkd, shown
 from tokodec.entropy.container import unpack
+from tokodec.entropy.tileplan import plan_of
 
 
 def verify(
@@ -53,7 +54,7 @@ def _failure(test: Callable[[bytes], object], path: Path | None) -> Exception | 
 
 
 def _reading(data: bytes) -> object:
-    return unpack(data)
+    return plan_of(unpack(data))
 
 
 def _decoding(computing: Computing) -> Callable[[bytes], object]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-from tokodec.entropy.container import MAX_SEGMENTS
+from tokodec.entropy.container import MAX_SEGMENTS, Kind, TkdFile
 from tokodec.entropy.cursor import Cursor, u32, varint
 from tokodec.errors import CorruptFile, InputError
 
@@ -131,6 +131,18 @@ class TilePlan:
         if len(tiles) != len(self.crcs):
             raise CorruptFile(f"{size[1]} x {size[0]} pixels make {len(tiles)} tiles of {self.side}; the file has {len(self.crcs)}")
         return tiles
+
+
+def plan_of(file: TkdFile) -> TilePlan | None:
+    """The tile plan of a file, if it has one. Raises CorruptFile for one that does not fit the file."""
+    data = file.segment(Kind.TILES)
+    if data is None:
+        return None
+    plan = TilePlan.unpack(data, len(file.payloads))
+    if plan.crc32 != file.header.symbol_crc:
+        raise CorruptFile("the checksums of the tiles' symbols are not those of the header: the file is damaged")
+    plan.tiles((file.header.height, file.header.width))
+    return plan
 
 
 @dataclass(frozen=True, kw_only=True)
