@@ -6,7 +6,7 @@ out of the latents of all tiles that it sees. Tiles are independent of each othe
 time, and a region needs no more than the tiles that it sees.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -155,7 +155,7 @@ def _by_row(tiles: Tiles, region: Box) -> list[list[Box]]:
 
 
 @contextmanager
-def _workers(jobs: int) -> Iterator[Callable[[Callable[[In], Out], Iterable[In]], list[Out]]]:
+def _workers(jobs: int) -> Generator[Callable[[Callable[[In], Out], Iterable[In]], list[Out]]]:
     """A ``map`` that does ``jobs`` things at a time, each on one thread of torch where there is more than one."""
 
     def one(job: Callable[[In], Out], item: In) -> Out:

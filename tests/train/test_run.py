@@ -136,6 +136,23 @@ def test_warm_start_takes_the_averaged_weights(shard: Path, tmp_path: Path) -> N
     assert all(torch.equal(p.half(), stored[n]) for n, p in second.model.named_parameters())
 
 
+def test_a_warm_start_may_leave_weights_fresh(shard: Path, tmp_path: Path) -> None:
+    """Another architecture, grown out of the one that was trained: what both have is taken over, strictly."""
+    run(shard, tmp_path / "first")
+    grown = {
+        "model": "fourstep_vr_test",
+        "overrides": {**recipe().overrides, "analysis8": 2},
+        "warm_start": f"dir:{tmp_path / 'first'}",
+    }
+    fresh = ("context.*", "exact*", "g_a.blocks8.1.*")
+    second = Trainer(recipe(**grown, fresh=fresh), tmp_path / "second", device=CPU, base=shard)
+    stored = load_file(tmp_path / "first" / "model.safetensors")
+    own = dict(second.model.named_parameters())
+    assert all(torch.equal(own[n].half(), t) for n, t in stored.items() if n.startswith(("g_a.", "g_s.", "h_a.")))
+    with pytest.raises(RuntimeError, match="context"):
+        Trainer(recipe(**grown, fresh=("exact*", "g_a.blocks8.1.*")), tmp_path / "third", device=CPU, base=shard)
+
+
 def test_another_recipe_in_the_same_folder_is_refused(shard: Path, tmp_path: Path) -> None:
     run(shard, tmp_path)
     with pytest.raises(InputError, match="seed differ"):

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tokodec.api import Pixels, Symbols
-from tokodec.codecs.variable_rate import SIDE, Expected, VariableRateCodec, Widths
+from tokodec.api import Symbols
+from tokodec.codecs.variable_rate import SIDE, Batches, Expected, VariableRateCodec, Widths
 from tokodec.entropy import quarters
 from tokodec.entropy.coder import Hand
 from tokodec.entropy.exactcontext import ExactContext, Seen
@@ -71,7 +71,7 @@ class FourStepVR(VariableRateCodec):
         prior = self.h_s.layers[-1](features).float()
         known, size, means, scales = (torch.zeros_like(y) for _ in range(4))
         for step in _STEPS:
-            mask = quarters.mask(step, y.shape[1], y.shape[2:], y.device).to(y.dtype)
+            mask = quarters.mask(step, y.shape[1], (y.shape[2], y.shape[3]), y.device).to(y.dtype)
             p = prior
             if step:
                 inputs = self.context.inputs(known, size, features)
@@ -84,7 +84,7 @@ class FourStepVR(VariableRateCodec):
             means, scales = means + mean, scales + scale
         return Expected(mean=means, scale=scales, y_hat=known)
 
-    def freeze_nets(self, pictures: Sequence[Pixels], qualities: Sequence[float]) -> None:
+    def freeze_nets(self, pictures: Batches, qualities: Sequence[float]) -> None:
         samples = [self._rounded_z(x, quality) for x in pictures for quality in qualities]
         step = self.exact.freeze(self.h_s, samples, self.gain_y, self.gain_z, self.scale_y, self.scale_z)
         seen: list[Seen] = []

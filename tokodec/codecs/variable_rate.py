@@ -50,6 +50,8 @@ _FREEZE_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _FIT_LEVELS = tuple((2 * i + 1) * LEVELS // (4 * BANDS) for i in range(2 * BANDS))  # two in each band
 
 Grid = tuple[int, int]
+Batches = Sequence[Float[Tensor, "_ 3 _ _"]]
+"""Pictures in [0, 1], of several sizes and numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +140,7 @@ class VariableRateCodec(Rounded, Codec):
     def y_hat(self, symbols: Symbols) -> Float[Tensor, "b m h w"]:
         """The latents that ``symbols`` with their context stand for."""
 
-    def freeze_nets(self, pictures: Sequence[Pixels], qualities: Sequence[float]) -> None:
+    def freeze_nets(self, pictures: Batches, qualities: Sequence[float]) -> None:
         """Make the integer nets from the trained ones; ranges of activations are those of ``pictures`` at ``qualities``."""
         samples = [self._rounded_z(x, quality) for x in pictures for quality in qualities]
         self.exact.freeze(self.h_s, samples, self.gain_y, self.gain_z, self.scale_y, self.scale_z)
@@ -187,7 +189,7 @@ class VariableRateCodec(Rounded, Codec):
         thrift.tune(self, self.exact.tables, pictures)
         self._fit(pictures)
 
-    def _fit(self, pictures: Sequence[Pixels]) -> None:
+    def _fit(self, pictures: Batches) -> None:
         with torch.inference_mode():
             self.exact.tables.fit({level: np.sum([self._seen(x, level) for x in pictures], 0) for level in _FIT_LEVELS})
 
@@ -292,9 +294,9 @@ class VariableRateCodec(Rounded, Codec):
         return y, (-(-y[0] // HYPER_STRIDE), -(-y[1] // HYPER_STRIDE))
 
 
-def _batches(pictures: Iterable[Pixels]) -> list[Pixels]:
+def _batches(pictures: Iterable[Float[Tensor, "_ 3 _ _"]]) -> Batches:
     """Pictures of one size together, a few at a time."""
-    sizes: dict[torch.Size, list[Pixels]] = {}
+    sizes: dict[torch.Size, list[Tensor]] = {}
     for x in pictures:
         sizes.setdefault(x.shape[2:], []).append(x)
     return [torch.cat(same[i : i + _BATCH]) for same in sizes.values() for i in range(0, len(same), _BATCH)]

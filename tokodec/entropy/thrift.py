@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokodec.api import Codec, Pixels
+from tokodec.api import Codec
 from tokodec.entropy.fixed import LEVELS
 from tokodec.entropy.scaletables import BANDS, ScaleTables
 
@@ -14,7 +14,7 @@ _CANDIDATES = (0.0, 0.01, 0.02, 0.03, 0.045, 0.06, 0.08, 0.1)
 
 
 @torch.inference_mode()
-def tune(model: Codec, tables: ScaleTables, pictures: Sequence[Pixels]) -> None:
+def tune(model: Codec, tables: ScaleTables, pictures: Sequence[Float[Tensor, "_ 3 _ _"]]) -> None:
     """Set ``tables.thrift`` to what costs least on typical pictures.
 
     Cost is squared error plus bits at the exchange rate of the model's own curve: the slope between the neighbouring bands.
@@ -39,7 +39,7 @@ def _middle(band: int) -> float:
     return (2 * band + 1) / (2 * BANDS) * LEVELS / (LEVELS - 1)
 
 
-def _measure(model: Codec, pictures: Sequence[Pixels], quality: float) -> Float[Tensor, " 2"]:
+def _measure(model: Codec, pictures: Sequence[Float[Tensor, "_ 3 _ _"]], quality: float) -> Float[Tensor, " 2"]:
     """Bits a pixel and squared error, means over pictures."""
     outputs = [model(x, quality=torch.full((x.shape[0],), quality, device=x.device)) for x in pictures]
     return torch.tensor([[float(o.terms["bpp"].mean()), float(o.terms["mse"].mean())] for o in outputs], dtype=torch.float64).mean(0)
