@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.speed_compressai import picture
 from tokodec.api import Symbols
 from tokodec.codecs.latent import LatentCodec
-from tokodec.entropy.gaussian import TABLES
+from tokodec.entropy.gaussian import USUAL
 from tokodec.entropy.roles import Rebuilder
 from tokodec.errors import CorruptFile
 from tokodec.nn import precise
@@ -68,7 +68,7 @@ class Watcher(Rebuilder):
     """Notes where scales and means stand."""
 
     def __init__(self, model: LatentCodec, symbols: Symbols) -> None:
-        super().__init__(model.path.first_density, symbols.level, symbols.values)
+        super().__init__(model.path.gaussians, symbols.level, symbols.values)
         self.scales: list[Tensor] = []
         self.means: list[Tensor] = [torch.zeros(1, dtype=torch.float64)]
 
@@ -106,7 +106,7 @@ def measured(name: str, x: Tensor) -> str:
     first, *others = seen.values()
     cells = " | ".join(f"{_largest(first.scales, o.scales):.0e} / {_largest(first.means, o.means):.0e}" for o in others)
     places = torch.cat(first.scales)
-    inside = float(((places > 0) & (places < TABLES - 1)).double().mean())
+    inside = float(((places > 0) & (places < USUAL.count - 1)).double().mean())
     wrong = sum(len(set(_readings(model, payload, size))) - 1 for payload in payloads)
     return f"| {name} | {places.numel()} | {inside:.0%} | {cells} | {wrong} |"
 

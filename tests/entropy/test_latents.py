@@ -145,12 +145,12 @@ def test_nothing_is_looked_at_before_it_is_known(conditional: Conditional, kind:
 
 
 def test_gaussian_tables_are_gaussian_and_ascend() -> None:
-    tables = gaussian.tables()
+    tables = gaussian.USUAL.tables()
     radii = [(len(t) - 2) // 2 for t in tables]
     assert radii == sorted(radii)
     assert all(int(t.sum()) == 1 << PRECISION for t in tables)
     for index in (20, 40):
-        scale = gaussian.SCALE_MIN * (gaussian.SCALE_MAX / gaussian.SCALE_MIN) ** (index / 63)
+        scale = gaussian.SCALE_MIN * math.exp(gaussian.USUAL.step * index)
         values = torch.arange(-2.0, 3.0)[:, None]
         bits = gaussian.gaussian_bits(values, torch.full_like(values, scale))
         counted = PRECISION - np.log2(tables[index][radii[index] - 2 : radii[index] + 3])
@@ -165,7 +165,7 @@ def test_bits_of_all_values_are_a_distribution() -> None:
 def test_a_scale_has_the_table_above_it() -> None:
     scales = torch.tensor([-3.0, 0.0, 0.109, 0.111, 1.0, 255.0, 1e6]).double()
     tables = torch.exp(torch.linspace(math.log(0.11), math.log(256), 64).double())
-    assert gaussian.table_of(gaussian.place(scales)).tolist() == torch.bucketize(scales, tables[:-1]).tolist()
+    assert gaussian.USUAL.table_of(gaussian.USUAL.place(scales)).tolist() == torch.bucketize(scales, tables[:-1]).tolist()
 
 
 def test_a_density_costs_what_its_table_says() -> None:
@@ -233,7 +233,7 @@ def bordering() -> LatentCodec:
     assert isinstance(model, LatentCodec)
     last = [m for m in model.path.modules() if isinstance(m, nn.Conv2d)][-1]
     half = last.out_channels // 2
-    step = math.log(gaussian.SCALE_MAX / gaussian.SCALE_MIN) / (gaussian.TABLES - 1)
+    step = gaussian.USUAL.step
     assert last.bias is not None
     last.weight[:half] = 0
     last.bias[:half] = gaussian.SCALE_MIN * math.exp(30 * step)
