@@ -6,8 +6,8 @@
     y_hat ─ x step ─ up ─ 12 blocks ─ x scale[rate] ─ block ─ shuffle 8 ─ RGB ──> x_hat
 
 Sources: Jia et al., "Towards practical real-time neural video compression", CVPR 2025 (``dcvc_rt_intra``), and Li et al.,
-"Ultra-fast neural video compression", CVPR 2026 (``dcvc_uf_intra``); as in microsoft/DCVC, whose weights :mod:`tokodec.pretrained.convert.dcvc`
-converts. The two differ in the sums inside blocks, in width, and in whose choice the steps of y are: of rate and channel (UF), or
+"Ultra-fast neural video compression", CVPR 2026 (``dcvc_uf_intra``); as in microsoft/DCVC, whose weights
+:mod:`tokodec.pretrained.convert.dcvc` converts. The two differ in the sums inside blocks, in width, and in whose choice the steps of y are: of rate and channel (UF), or
 of the place, as z says (RT).
 """
 

@@ -11,8 +11,8 @@ from tokodec.api import Output, Pixels
 from tokodec.nn.ycbcr import ycbcr_of
 
 _LUMA = 10
-_EACH = 1 / 12
-"""Luma weighs ten of twelve parts, Cb and Cr one each."""
+_EACH = 0.0833
+"""Luma weighs ten of twelve parts, Cb and Cr one each; a twelfth as it is written in the source."""
 _LEAST = 1e-6
 _PLANES = 3
 
@@ -22,8 +22,8 @@ class LumaChroma:
     """``bpp + lambda * distortion``, lambda log-spaced over quality.
 
     Distortion is that of three planes, of values in [0, 1]: ``1 - rgb`` of it three times the geometric mean of the squared
-    errors of Y (ten times), Cb and Cr, ``rgb`` of it the sum of those of R, G and B. Source: training of DCVC-UF (Li et al., CVPR
-    2026), which has 0.0833 for the twelfth.
+    errors of Y (ten times), Cb and Cr, ``rgb`` of it the sum of those of R, G and B. Source: training of DCVC-UF, Li et al., CVPR
+    2026.
     """
 
     lambda_low: float = 10.0
