@@ -7,8 +7,8 @@
 
 Sources: Jia et al., "Towards practical real-time neural video compression", CVPR 2025 (``dcvc_rt_intra``), and Li et al.,
 "Ultra-fast neural video compression", CVPR 2026 (``dcvc_uf_intra``); as in microsoft/DCVC, whose weights
-:mod:`tokodec.pretrained.convert.dcvc` converts. The two differ in the sums inside blocks, in width, and in whose choice the steps of y are: of rate and channel (UF), or
-of the place, as z says (RT).
+:mod:`tokodec.pretrained.convert.dcvc` converts. The two differ in the sums inside blocks, in width, and in what decides the
+steps of y: rate and channel (UF), or the place, as z says (RT).
 """
 
 from abc import abstractmethod
