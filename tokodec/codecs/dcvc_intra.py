@@ -90,6 +90,7 @@ class Synthesis(nn.Module):
 class DcvcIntra(RatedCodec):
     """``zero``: what stands for 0 in the YCbCr that the nets see."""
 
+    bytes_per_pixel = 900
     zero: float
 
     def __init__(self, config: DcvcIntraConfig, block: type[DepthConv], up: type[Pointwise], context: QuarterContext, outputs: int) -> None:
