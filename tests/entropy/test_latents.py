@@ -22,6 +22,9 @@ from tokodec.entropy.conditional import Conditional
 from tokodec.entropy.context import CheckerContext, Context, Field, RasterContext
 from tokodec.entropy.density import Density
 from tokodec.entropy.part import Part, lattice_of, rows_of
+from tokodec.entropy.quartercontext import QuarterContext
+from tokodec.entropy.quarters import QUARTERS, mask, parts
+from tokodec.entropy.rateddensity import RatedDensity
 from tokodec.entropy.serial import Serial
 from tokodec.entropy.slices import Slices
 from tokodec.entropy.spacechannel import SpaceChannel
@@ -114,7 +117,9 @@ def test_a_context_at_some_places_is_the_convolution_there(kind: type[Context], 
 
 
 def _conditionals() -> list[Conditional]:
-    return [Serial(6), Checkerboard(6), SpaceChannel((2, 4), ((), (0,)), ((5, 5), (5, 5)), (3, 3), 7), Slices(6, 3, 8, (4, 4), 2)]
+    nothing = nn.Identity()
+    quarters = QuarterContext(8, nothing, [nothing] * 3, nothing)
+    return [Serial(6), Checkerboard(6), SpaceChannel((2, 4), ((), (0,)), ((5, 5), (5, 5)), (3, 3), 7), Slices(6, 3, 8, (4, 4), 2), quarters]
 
 
 @pytest.mark.parametrize("conditional", _conditionals(), ids=lambda c: type(c).__name__)
@@ -124,6 +129,17 @@ def test_every_latent_is_coded_once(conditional: Conditional, grid: tuple[int, i
     for part in conditional.parts(grid, CPU):
         seen = part.paste(seen, part.cut(seen) + 1)
     assert bool((seen == 1).all())
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_runs_and_turns_are_the_same_quarters(step: int) -> None:
+    """Of four channels there is one in each quarter, either way."""
+    grid = (6, 4)
+    seen = torch.zeros(1, 24, QUARTERS)
+    for part in parts(step, QUARTERS, grid, CPU):
+        seen = part.paste(seen, part.cut(seen) + 1)
+    assert torch.equal(lattice_of(seen, grid)[0].bool(), mask(step, QUARTERS, grid, CPU))
+    assert int(seen.sum()) == 24
 
 
 @pytest.mark.parametrize(("conditional", "kind"), [(Serial(2), RasterContext), (Checkerboard(2), CheckerContext)])
@@ -145,12 +161,12 @@ def test_nothing_is_looked_at_before_it_is_known(conditional: Conditional, kind:
 
 
 def test_gaussian_tables_are_gaussian_and_ascend() -> None:
-    tables = gaussian.tables()
+    tables = gaussian.USUAL.tables()
     radii = [(len(t) - 2) // 2 for t in tables]
     assert radii == sorted(radii)
     assert all(int(t.sum()) == 1 << PRECISION for t in tables)
     for index in (20, 40):
-        scale = gaussian.SCALE_MIN * (gaussian.SCALE_MAX / gaussian.SCALE_MIN) ** (index / 63)
+        scale = gaussian.SCALE_MIN * math.exp(gaussian.USUAL.step * index)
         values = torch.arange(-2.0, 3.0)[:, None]
         bits = gaussian.gaussian_bits(values, torch.full_like(values, scale))
         counted = PRECISION - np.log2(tables[index][radii[index] - 2 : radii[index] + 3])
@@ -165,7 +181,7 @@ def test_bits_of_all_values_are_a_distribution() -> None:
 def test_a_scale_has_the_table_above_it() -> None:
     scales = torch.tensor([-3.0, 0.0, 0.109, 0.111, 1.0, 255.0, 1e6]).double()
     tables = torch.exp(torch.linspace(math.log(0.11), math.log(256), 64).double())
-    assert gaussian.table_of(gaussian.place(scales)).tolist() == torch.bucketize(scales, tables[:-1]).tolist()
+    assert gaussian.USUAL.table_of(gaussian.USUAL.place(scales)).tolist() == torch.bucketize(scales, tables[:-1]).tolist()
 
 
 def test_a_density_costs_what_its_table_says() -> None:
@@ -179,6 +195,34 @@ def test_a_density_costs_what_its_table_says() -> None:
     tables = density.tables()
     counted = sum(PRECISION - math.log2(tables[c][(len(tables[c]) - 2) // 2 + int(v)]) for c in range(3) for v in values[0, c].flatten())
     assert bits == pytest.approx(counted, rel=1e-3)
+
+
+def test_a_rated_density_costs_what_its_tables_say() -> None:
+    density = RatedDensity(3, 2)
+    with torch.no_grad():
+        for p in density.parameters():
+            p.add_(0.5 * torch.randn_like(p))
+        density.h[0][1] += 3  # narrow ones
+    values, rate = torch.randint(-6, 7, (2, 2, 4, 5)), torch.tensor([1, 2])
+    bits = density.bits(values.float(), rate).detach()
+    tables = density.tables()
+    assert len(tables) == density.rows
+    radii = [(len(t) - 2) // 2 for t in tables]
+    assert min(radii) >= 8
+    for item in range(2):
+        rows = [2 * int(rate[item]) + c for c in range(2)]
+        counted = sum(
+            PRECISION - math.log2(tables[row][radii[row] + int(v)]) for c, row in enumerate(rows) for v in values[item, c].flatten()
+        )
+        assert float(bits[item]) == pytest.approx(counted, rel=0.02)
+        for row in rows:
+            assert tables[row][-1] <= 2**10  # next to nothing is escaped
+
+
+def test_tables_narrower_than_a_scale() -> None:
+    tables = gaussian.Gaussians(count=128, low=0.11, high=16.0)
+    assert [tables.narrower(s) for s in (0.0, 0.1, 0.11, 0.12, 0.15, 16.0, 99.0)] == [0, 0, 1, 3, 9, 128, 128]
+    assert len(tables.tables()) == 128
 
 
 def test_only_quantiles_follow_their_loss() -> None:
@@ -233,7 +277,7 @@ def bordering() -> LatentCodec:
     assert isinstance(model, LatentCodec)
     last = [m for m in model.path.modules() if isinstance(m, nn.Conv2d)][-1]
     half = last.out_channels // 2
-    step = math.log(gaussian.SCALE_MAX / gaussian.SCALE_MIN) / (gaussian.TABLES - 1)
+    step = gaussian.USUAL.step
     assert last.bias is not None
     last.weight[:half] = 0
     last.bias[:half] = gaussian.SCALE_MIN * math.exp(30 * step)

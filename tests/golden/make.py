@@ -56,6 +56,10 @@ def main() -> None:
         path = HERE / f"v0-{model.replace('_', '-')}.tkd"
         if not path.exists():
             write(path, compress(sample(70, 93, 3), model=f"{model}_test"))
+    for model in ("dcvc_rt_intra", "dcvc_uf_intra"):
+        path = HERE / f"v0-{model.replace('_', '-')}.tkd"
+        if not path.exists():
+            write(path, compress(sample(70, 93, 3), model=f"{model}_test", quality=0.6))
     tokens = {
         "v0-ids": sample(48, 64, 3),
         "v0-ids-large": sample(160, 330, 3),

@@ -144,13 +144,13 @@ def test_a_warm_start_may_leave_weights_fresh(shard: Path, tmp_path: Path) -> No
         "overrides": {**recipe().overrides, "analysis8": 2},
         "warm_start": f"dir:{tmp_path / 'first'}",
     }
-    fresh = ("context.*", "exact*", "g_a.blocks8.1.*")
+    fresh = ["context.*", "exact*", "g_a.blocks8.1.*"]
     second = Trainer(recipe(**grown, fresh=fresh), tmp_path / "second", device=CPU, base=shard)
     stored = load_file(tmp_path / "first" / "model.safetensors")
     own = dict(second.model.named_parameters())
     assert all(torch.equal(own[n].half(), t) for n, t in stored.items() if n.startswith(("g_a.", "g_s.", "h_a.")))
     with pytest.raises(RuntimeError, match="context"):
-        Trainer(recipe(**grown, fresh=("exact*", "g_a.blocks8.1.*")), tmp_path / "third", device=CPU, base=shard)
+        Trainer(recipe(**grown, fresh=["exact*", "g_a.blocks8.1.*"]), tmp_path / "third", device=CPU, base=shard)
 
 
 def test_another_recipe_in_the_same_folder_is_refused(shard: Path, tmp_path: Path) -> None:

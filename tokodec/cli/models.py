@@ -76,26 +76,26 @@ def verify(*, json: Json = False) -> int:
 @models.command()
 def convert(
     name: Annotated[str, Argument(metavar="NAME", help="The architecture, such as mean_scale_128: see its card.")],
-    file: Annotated[Path, Argument(metavar="FILE", help="CompressAI's checkpoint: .pth, .pth.tar or .safetensors.")],
+    file: Annotated[Path, Argument(metavar="FILE", help="A checkpoint of CompressAI or DCVC: .pth, .pth.tar or .safetensors.")],
     *,
     output: Annotated[
         Path | None, Option("--output", "-o", metavar="FOLDER", help="Where the weights go; by default a folder NAME.")
     ] = None,
     force: Annotated[bool, Option("--force", "-f", help="Write over weights that are there.")] = False,
 ) -> int:
-    """Bring weights of CompressAI into tokodec's form.
+    """Bring weights of CompressAI or DCVC into tokodec's form.
 
     Prints what to say for it wherever a model is asked for: dir:FOLDER.
     """
     from tokodec.pretrained import store
-    from tokodec.pretrained.convert.compressai import from_compressai
+    from tokodec.pretrained.convert.origins import from_checkpoint
 
     full = catalogue.resolve(name)
     folder = output or Path(full)
     target = folder / "model.safetensors"
     if target.exists() and not force:
         raise OutputExists(f"{target} is there already; --force writes over it")
-    model = from_compressai(full, file)
+    model = from_checkpoint(full, file)
     folder.mkdir(parents=True, exist_ok=True)
     store.save(model, target, name=full)
     talk.put(f"dir:{folder}")

@@ -12,6 +12,8 @@ from tokodec.entropy.codingtables import LENGTHS, PRECISION, CodingTables, Count
 from tokodec.errors import WeightsMismatch
 
 _LEAST = 2.0**-16
+_KEPT = 16
+"""Choices of tables whose form for the coder is kept; one of 256 tables takes about a megabyte."""
 
 
 def robust_counts(share: Float[np.ndarray, " n"]) -> Counts:
@@ -38,7 +40,8 @@ class CodeTables(nn.Module):
         self.count = count
         self.register_buffer("counts", torch.zeros(0, dtype=torch.int32))
         self.register_buffer("radius", torch.zeros(0, dtype=torch.int32))
-        self._coding: CodingTables | None = None
+        self._coding: dict[tuple[tuple[range, ...], int], CodingTables] = {}
+        self._split: list[Counts] = []
         self.register_load_state_dict_pre_hook(_as_long_as_loaded)
 
     def fill(self, tables: Sequence[Counts]) -> None:
@@ -47,32 +50,46 @@ class CodeTables(nn.Module):
         device = self.counts.device
         self.counts = torch.from_numpy(np.concatenate([*tables, *([lengths] * len(tables))])).to(device, torch.int32)
         self.radius = torch.tensor([(len(t) - 2) // 2 for t in tables], dtype=torch.int32, device=device)
-        self._coding = None
+        self.forget()
 
     @property
     def coding(self) -> CodingTables:
-        """As the entropy coder wants them. Made on first use."""
-        if self._coding is None:
-            self._coding = CodingTables(*self._checked(), skip_below=0)
-        return self._coding
+        """All, as the entropy coder wants them. Made on first use."""
+        return self.some((range(self.count),), 0)
 
-    def _checked(self) -> tuple[np.ndarray, np.ndarray]:
+    def some(self, chosen: tuple[range, ...], skipped: int) -> CodingTables:
+        """Some tables, numbered from 0 in the order in which they are chosen; symbols of the first ``skipped`` are zero and not coded."""
+        key = chosen, skipped
+        if key not in self._coding:
+            if len(self._coding) >= _KEPT:
+                self._coding.clear()
+            self._coding[key] = self._made([t for tables in chosen for t in tables], skipped)
+        return self._coding[key]
+
+    def _made(self, chosen: Sequence[int], skipped: int) -> CodingTables:
+        self._split = self._split or self._checked()
+        flat = np.concatenate([*(self._split[t] for t in chosen), *(self._split[self.count + t] for t in chosen)])
+        return CodingTables(flat, self.radius.cpu().numpy()[chosen], skip_below=skipped)
+
+    def _checked(self) -> list[Counts]:
+        """Tables of symbols, then tables of lengths."""
         counts, radius = self.counts.cpu().numpy(), self.radius.cpu().numpy()
         fits = (
             len(radius) == self.count
             and bool((radius >= 0).all())
             and len(counts) == int((2 * radius.astype(np.int64) + 2 + LENGTHS).sum())
         )
-        if not fits or any(t.min() < 1 or t.sum() != 1 << PRECISION for t in split(counts.astype(np.int64), radius)):
+        tables = split(counts.astype(np.int64), radius) if fits else []
+        if not fits or any(t.min() < 1 or t.sum() != 1 << PRECISION for t in tables):
             raise WeightsMismatch("the weights have no code tables, or damaged ones: convert or train the model again")
-        return counts, radius
+        return tables
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_coding": None}  # constriction's models cannot be copied
+        return {**self.__dict__, "_coding": {}}  # constriction's models cannot be copied
 
     def forget(self) -> None:
         """That the coder's form was made of other counts."""
-        self._coding = None
+        self._coding, self._split = {}, []
 
 
 def _as_long_as_loaded(tables: nn.Module, loaded: Mapping[str, Any], prefix: str, *_: Any) -> None:

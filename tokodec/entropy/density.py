@@ -1,6 +1,7 @@
 """A learned density for each channel, the same at all places: the "entropy bottleneck"."""
 
 import math
+from abc import ABC, abstractmethod
 from itertools import pairwise
 
 import torch
@@ -20,7 +21,23 @@ _RADIUS_MIN, _RADIUS_MAX = 8, 4096
 """At least one that no packed alphabet has: tables of channels are in no order, and packing wants ascending ones."""
 
 
-class Density(nn.Module):
+class Densities(nn.Module, ABC):
+    """Densities of the channels of a lattice, the same at all places. ``rows``: how many code tables they have."""
+
+    channels: int
+    rows: int
+
+    @property
+    @abstractmethod
+    def medians(self) -> Float[Tensor, "c 1 1"]:
+        """What values are rounded around."""
+
+    @abstractmethod
+    def tables(self) -> list[Counts]:
+        """Counts of -r..r around the median and of the escape, for every row."""
+
+
+class Density(Densities):
     """A cumulative distribution for each channel: a monotone network of one input, with a sigmoid at its end.
 
     ``quantiles`` are where it leaves _TAIL / 2 below, half, and _TAIL / 2 above; they learn by a loss of their own
@@ -31,7 +48,7 @@ class Density(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels = self.rows = channels
         scale = _START_SCALE ** (1 / (len(_WIDTHS) - 1))
         pairs = list(pairwise(_WIDTHS))
         self.matrices = nn.ParameterList(

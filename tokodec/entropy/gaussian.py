@@ -1,6 +1,7 @@
-"""Rounded Gaussians: the rate as training sees it, the code tables of 64 scales, and which table a scale belongs to."""
+"""Rounded Gaussians: the rate as training sees it, the code tables of a range of scales, and which table a scale belongs to."""
 
 import math
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -13,18 +14,15 @@ from tokodec.entropy.codetables import robust_counts
 from tokodec.entropy.codingtables import Counts
 from tokodec.nn.bound import lower_bound
 
-TABLES = 64
-SCALE_MIN, SCALE_MAX = 0.11, 256.0
-"""Tables stand at scales spaced evenly in their logarithm, as in Ballé et al., "Variational image compression with a scale
-hyperprior", ICLR 2018, and CompressAI."""
+SCALE_MIN = 0.11
+"""Of all models so far: no Gaussian is narrower."""
 
 _TAIL = 1e-9
 _REACH = -NormalDist().inv_cdf(_TAIL / 2)
 """Beyond so many standard deviations lies _TAIL of a Gaussian, both sides together."""
 _LIKELIHOOD_MIN = 1e-9
-_STEP = math.log(SCALE_MAX / SCALE_MIN) / (TABLES - 1)
-_FLOOR = 0.5 * SCALE_MIN
-"""Scales below it are of table 0 however they are nudged."""
+_FLOOR = 0.5
+"""Scales below this part of the lowest are of table 0 however they are nudged."""
 
 
 def gaussian_bits(values: Float[Tensor, "b ..."], scales: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
@@ -43,19 +41,40 @@ def _below(v: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     return 0.5 * torch.erfc(-math.sqrt(0.5) * v)
 
 
-def place(scales: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Where scales stand among the tables: table i is for i - 1 < place <= i, the first and the last also for all beyond."""
-    return (scales.clamp(min=_FLOOR) / SCALE_MIN).log_().div_(_STEP)
+@dataclass(frozen=True, kw_only=True)
+class Gaussians:
+    """``count`` tables at scales from ``low`` to ``high``, spaced evenly in their logarithm."""
+
+    count: int
+    low: float
+    high: float
+
+    @property
+    def step(self) -> float:
+        """Of the logarithm, from table to table."""
+        return math.log(self.high / self.low) / (self.count - 1)
+
+    def place(self, scales: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Where scales stand among the tables: table i is for i - 1 < place <= i, the first and the last also for all beyond."""
+        return (scales.clamp(min=_FLOOR * self.low) / self.low).log_().div_(self.step)
+
+    def table_of(self, places: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
+        """The tables, uint8."""
+        return places.ceil().clamp_(0, self.count - 1).to(torch.uint8)
+
+    def narrower(self, scale: float) -> int:
+        """How many tables are for scales up to ``scale``, or up to the table's that is nearest to it; 0 below the lowest."""
+        return 0 if scale < self.low else min(round(math.log(scale / self.low) / self.step) + 1, self.count)
+
+    def tables(self) -> list[Counts]:
+        """Counts of -r..r and of the escape for every scale."""
+        return [_table(self.low * math.exp(self.step * i)) for i in range(self.count)]
 
 
-def table_of(places: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
-    """The tables, uint8."""
-    return places.ceil().clamp_(0, TABLES - 1).to(torch.uint8)
-
-
-def tables() -> list[Counts]:
-    """Counts of -r..r and of the escape for every scale."""
-    return [_table(SCALE_MIN * math.exp(_STEP * i)) for i in range(TABLES)]
+USUAL = Gaussians(count=64, low=SCALE_MIN, high=256.0)
+"""As in Ballé et al., "Variational image compression with a scale hyperprior", ICLR 2018, and CompressAI."""
+NONE = Gaussians(count=0, low=SCALE_MIN, high=SCALE_MIN)
+"""Of models without Gaussians."""
 
 
 def _table(scale: float) -> Counts:

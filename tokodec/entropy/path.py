@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from tokodec.entropy.codingtables import Counts
 from tokodec.entropy.conditional import NAME, Conditional
-from tokodec.entropy.density import Density
-from tokodec.entropy.gaussian import TABLES, tables
+from tokodec.entropy.density import Densities, Density
+from tokodec.entropy.gaussian import NONE, USUAL, Gaussians
 from tokodec.entropy.part import Grid, Part, lattice_of, rows_of
 from tokodec.entropy.roles import Role
 
@@ -18,10 +18,10 @@ HYPER_STRIDE = 4
 
 
 class Path(nn.Module, ABC):
-    """``first_density``: the number of Gaussian tables, which come before those of the density."""
+    """``gaussians``: the scales whose code tables come before those of the ``density``."""
 
-    first_density = 0
-    density: Density
+    gaussians: Gaussians = NONE
+    density: Densities
 
     @abstractmethod
     def forward(self, role: Role, grid: Grid) -> Float[Tensor, "b c h w"]:
@@ -37,7 +37,7 @@ class Path(nn.Module, ABC):
 
     def tables(self) -> list[Counts]:
         """The code tables, made from the weights."""
-        return [*tables()[: self.first_density], *self.density.tables()]
+        return [*self.gaussians.tables(), *self.density.tables()]
 
 
 class FactorizedPath(Path):
@@ -57,14 +57,13 @@ class FactorizedPath(Path):
         return role.density(NAME, self.density, grid)
 
 
-class HyperPath(Path):
-    """z under a density for each channel; y under Gaussians that follow from ``h_s(z)`` and from y itself."""
+class GaussianPath(Path):
+    """z under densities; y under Gaussians that follow from ``h_s(z)`` and from y itself."""
 
-    first_density = TABLES
-
-    def __init__(self, z_channels: int, h_s: nn.Module, conditional: Conditional) -> None:
+    def __init__(self, density: Densities, h_s: nn.Module, conditional: Conditional, gaussians: Gaussians) -> None:
         super().__init__()
-        self.density = Density(z_channels)
+        self.density = density
+        self.gaussians = gaussians
         self.h_s = h_s
         self.conditional = conditional
 
@@ -80,3 +79,10 @@ class HyperPath(Path):
         psi = self.h_s(z)[..., : grid[0], : grid[1]]
         psi = psi.to(torch.promote_types(psi.dtype, torch.float32))  # whatever the autocast: latents are kept beside it
         return lattice_of(self.conditional(role, rows_of(psi), grid), grid)
+
+
+class HyperPath(GaussianPath):
+    """The usual one: a density for each channel of z, 64 scales."""
+
+    def __init__(self, z_channels: int, h_s: nn.Module, conditional: Conditional) -> None:
+        super().__init__(Density(z_channels), h_s, conditional, USUAL)

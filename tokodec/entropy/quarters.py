@@ -1,7 +1,8 @@
 """In which order a lattice of latents is coded in four steps, each of which has every channel and every place.
 
-Channels belong to four quarters in turn, places to the four positions of a 2x2 cell. In each step every position takes another
-quarter, so that after a step a quarter of all channels is known at every place, and every channel at a quarter of the places:
+Channels belong to four quarters, in turn (``take``, ``put``, ``mask``) or in runs (``parts``), places to the four positions of a
+2x2 cell. In each step every position takes another quarter, so that after a step a quarter of all channels is known at every
+place, and every channel at a quarter of the places:
 
     position       (0,0) (0,1) (1,0) (1,1)
     step 0   quarter  0     1     2     3
@@ -15,6 +16,8 @@ Source: Li et al., "Neural video compression with diverse contexts", CVPR 2023, 
 import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor
+
+from tokodec.entropy.part import Grid, Part
 
 STEPS = (0, 3, 2, 1)
 """A step's number for exclusive-or: position p takes quarter p ^ it."""
@@ -43,3 +46,17 @@ def mask(step: int, channels: int, grid: tuple[int, int], device: torch.device) 
     where = torch.zeros(1, channels, *grid, dtype=torch.bool, device=device)
     put(where, step, torch.ones(1, channels, grid[0] // CELL, grid[1] // CELL, dtype=torch.bool, device=device))
     return where[0]
+
+
+def parts(step: int, channels: int, grid: Grid, device: torch.device) -> list[Part]:
+    """What a step codes where quarters are runs of channels, position by position.
+
+    Sides may be odd; positions without places are left out.
+    """
+    width = channels // QUARTERS
+    places = torch.arange(grid[0] * grid[1], device=device).view(grid)
+    found = [
+        Part(start=quarter * width, stop=(quarter + 1) * width, places=places[row::CELL, column::CELL].flatten())
+        for quarter, row, column in _strips(step)
+    ]
+    return [part for part in found if part.places is not None and part.places.numel()]

@@ -12,10 +12,9 @@ import torch
 from jaxtyping import Float, Int, Int32, Integer
 from torch import Tensor
 
-from tokodec.entropy import gaussian
 from tokodec.entropy.coder import Reader
-from tokodec.entropy.density import Density
-from tokodec.entropy.gaussian import gaussian_bits
+from tokodec.entropy.density import Densities, Density
+from tokodec.entropy.gaussian import Gaussians, gaussian_bits
 from tokodec.entropy.part import Grid, Part, lattice_of, rows_of
 from tokodec.entropy.rounding import Rounding
 from tokodec.errors import InputError
@@ -36,7 +35,7 @@ class Role(ABC):
     """Takes the groups of a walk in order. All values that it returns are as the decoder has them."""
 
     @abstractmethod
-    def density(self, name: str, density: Density, grid: Grid) -> Float[Tensor, "b c h w"]:
+    def density(self, name: str, density: Densities, grid: Grid) -> Float[Tensor, "b c h w"]:
         """A whole lattice under a density for each channel."""
 
     @abstractmethod
@@ -44,6 +43,9 @@ class Role(ABC):
         self, name: str, mean: Float[Tensor, "b n c"], scale: Float[Tensor, "b n c"], part: Part, whole: tuple[int, int]
     ) -> Float[Tensor, "b n c"]:
         """A part of a lattice of ``whole`` (places, channels) under Gaussians."""
+
+    def weigh(self, name: str, factor: Float[Tensor, "b hw 1"]) -> None:  # noqa: B027 - only who knows latents cares
+        """Told, before any is asked for, that the values of a lattice are latents times a factor for each place."""
 
     def foreseen(self, name: str) -> Float[Tensor, "b hw c"] | None:
         """All values of a lattice before any is asked for, if whoever walks knows them."""
@@ -58,13 +60,17 @@ class Learner(Role):
     """Trains: knows the latents, stands in for rounding, and adds up ``bits``, by name and item."""
 
     def __init__(self, latents: Mapping[str, Float[Tensor, "b c h w"]], rounding: Rounding) -> None:
-        self._latents, self._rounding = latents, rounding
+        self._latents, self._rounding = dict(latents), rounding
         self.bits: dict[str, Float[Tensor, " b"]] = {}
 
-    def density(self, name: str, density: Density, grid: Grid) -> Float[Tensor, "b c h w"]:
+    def density(self, name: str, density: Densities, grid: Grid) -> Float[Tensor, "b c h w"]:
         v = self._latents[name] - density.medians
-        self.bits[name] = density.bits(self._rounding.for_rate(v) + density.medians)
+        self.bits[name] = self._bits_under(density, self._rounding.for_rate(v) + density.medians)
         return self._rounding.for_decoder(v) + density.medians
+
+    def _bits_under(self, density: Densities, values: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        assert isinstance(density, Density)
+        return density.bits(values)
 
     def gaussian(
         self, name: str, mean: Float[Tensor, "b n c"], scale: Float[Tensor, "b n c"], part: Part, whole: tuple[int, int]
@@ -74,6 +80,10 @@ class Learner(Role):
         bits = gaussian_bits(self._rounding.for_rate(v), scale)
         self.bits[name] = self.bits[name] + bits if name in self.bits else bits
         return self._rounding.for_decoder(v) + mean
+
+    def weigh(self, name: str, factor: Float[Tensor, "b hw 1"]) -> None:
+        latents = self._latents[name]
+        self._latents[name] = latents * lattice_of(factor.float(), (latents.shape[2], latents.shape[3]))
 
     def foreseen(self, name: str) -> Float[Tensor, "b hw c"]:
         return self._rounding.for_decoder(rows_of(self._latents[name]))
@@ -89,14 +99,14 @@ class Exact(Role):
     away from whose borders the encoder keeps too, so that every step starts from exact values.
     """
 
-    def __init__(self, first_density: int, nudge: Int[Tensor, " b"]) -> None:
-        self._first_density = first_density
+    def __init__(self, gaussians: Gaussians, nudge: Int[Tensor, " b"]) -> None:
+        self._gaussians = gaussians
         self._shift = nudge[:, None, None].double() * NUDGE
         self.symbols: dict[str, Int32[Tensor, "b hw c"]] = {}
         self.index: dict[str, Integer[Tensor, "b hw c"]] = {}
 
-    def density(self, name: str, density: Density, grid: Grid) -> Float[Tensor, "b c h w"]:
-        index = density_index(self._first_density, density.channels, grid, len(self._shift)).to(density.quantiles.device)
+    def density(self, name: str, density: Densities, grid: Grid) -> Float[Tensor, "b c h w"]:
+        index = density_index(self._gaussians.count, density.channels, grid, len(self._shift)).to(density.medians.device)
         whole = Part(start=0, stop=density.channels)
         self.index[name] = index
         self.symbols[name] = self._settle(name, index, density.medians[:, 0, 0], whole)
@@ -105,9 +115,9 @@ class Exact(Role):
     def gaussian(
         self, name: str, mean: Float[Tensor, "b n c"], scale: Float[Tensor, "b n c"], part: Part, whole: tuple[int, int]
     ) -> Float[Tensor, "b n c"]:
-        places = gaussian.place(scale).add_(self._shift)
+        places = self._gaussians.place(scale).add_(self._shift)
         self._look(places)
-        index = gaussian.table_of(places)
+        index = self._gaussians.table_of(places)
         symbols = self._settle(name, index, mean, part)
         if name not in self.symbols:
             self.symbols[name] = torch.zeros(len(mean), *whole, dtype=torch.int32, device=mean.device)
@@ -135,13 +145,16 @@ class Exact(Role):
 class Encoder(Exact):
     """Rounds latents. ``close``: the items of the batch with a scale too close to a border."""
 
-    def __init__(self, first_density: int, nudge: Int[Tensor, " b"], latents: Mapping[str, Float[Tensor, "b c h w"]]) -> None:
-        super().__init__(first_density, nudge)
+    def __init__(self, gaussians: Gaussians, nudge: Int[Tensor, " b"], latents: Mapping[str, Float[Tensor, "b c h w"]]) -> None:
+        super().__init__(gaussians, nudge)
         self._latents = {name: rows_of(v) for name, v in latents.items()}
         self.close = torch.zeros_like(nudge, dtype=torch.bool)
 
+    def weigh(self, name: str, factor: Float[Tensor, "b hw 1"]) -> None:
+        self._latents[name] = self._latents[name] * factor
+
     def _look(self, places: Float[Tensor, "b n c"]) -> None:
-        distance = (places - places.round()).abs_().masked_fill_((places < -0.5) | (places > gaussian.TABLES - 1.5), 1.0)
+        distance = (places - places.round()).abs_().masked_fill_((places < -0.5) | (places > self._gaussians.count - 1.5), 1.0)
         self.close |= (distance < MARGIN).flatten(1).any(1)
 
     def _look_at_means(self, at: Float[Tensor, "b n c"]) -> None:
@@ -157,8 +170,8 @@ class Encoder(Exact):
 class Decoder(Exact):
     """Reads one picture."""
 
-    def __init__(self, first_density: int, nudge: Int[Tensor, " 1"], reader: Reader) -> None:
-        super().__init__(first_density, nudge)
+    def __init__(self, gaussians: Gaussians, nudge: Int[Tensor, " 1"], reader: Reader) -> None:
+        super().__init__(gaussians, nudge)
         self._reader = reader
 
     def _settle(self, name: str, index: Integer[Tensor, "1 n c"], mean: Float[Tensor, "*#b #n c"], part: Part) -> Int32[Tensor, "1 n c"]:
@@ -169,8 +182,8 @@ class Decoder(Exact):
 class Rebuilder(Exact):
     """Knows the symbols, and finds out what follows from them."""
 
-    def __init__(self, first_density: int, nudge: Int[Tensor, " b"], symbols: Mapping[str, Int32[Tensor, "b c h w"]]) -> None:
-        super().__init__(first_density, nudge)
+    def __init__(self, gaussians: Gaussians, nudge: Int[Tensor, " b"], symbols: Mapping[str, Int32[Tensor, "b c h w"]]) -> None:
+        super().__init__(gaussians, nudge)
         self._known = {name: rows_of(v) for name, v in symbols.items()}
 
     def _settle(self, name: str, index: Integer[Tensor, "b n c"], mean: Float[Tensor, "*#b #n c"], part: Part) -> Int32[Tensor, "b n c"]:

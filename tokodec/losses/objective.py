@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokodec.api import Output, Pixels
+from tokodec.losses.luma_chroma import LumaChroma
 from tokodec.losses.rate_distortion import OneRate, Quantiles, RateDistortion
 from tokodec.losses.reconstruction import IdBits, Reconstruction
 
@@ -22,6 +23,7 @@ class Objective(Protocol):
 OBJECTIVES: Mapping[str, type[Any]] = {
     "rate_distortion": RateDistortion,
     "one_rate": OneRate,
+    "luma_chroma": LumaChroma,
     "quantiles": Quantiles,
     "reconstruction": Reconstruction,
     "id_bits": IdBits,

@@ -24,7 +24,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # noqa: BLE001  whatever a file that is none makes of the parsers
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path} holds no weights that can be read without running code ({reason:.120})") from None
-    for key in ("state_dict", "model", "model_state_dict"):
+    for key in ("state_dict", "model", "model_state_dict", "net"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
     if not isinstance(found, Mapping) or not found or not all(isinstance(v, Tensor) for v in found.values()):
