@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import tokodec
 from tokodec import files
 from tokodec.codecs.variable_rate import VariableRateCodec
 from tokodec.entropy.container import Kind, Segment, TkdFile, pack, unpack
@@ -93,6 +94,15 @@ def test_a_region_of_a_file_without_tiles(codec: VariableRateCodec) -> None:
     assert region.alpha is not None
     assert picture.alpha is not None
     assert (region.alpha == picture.alpha[box.slices]).all()
+
+
+def test_a_region_at_the_door(tiled: TkdFile) -> None:
+    data = pack(tiled)
+    part = np.asarray(tokodec.decompress(data, region=(30, 70, 50, 40))).astype(int)
+    assert part.shape == (40, 50, 3)
+    assert np.abs(part - np.asarray(tokodec.decompress(data))[70:110, 30:80]).max() <= 1
+    with pytest.raises(InputError, match="not inside"):
+        tokodec.decompress(data, region=(190, 0, 50, 40))
 
 
 @pytest.mark.parametrize("box", [(0, 0, 151, 10), (-1, 0, 10, 10), (5, 5, 5, 9), (0, 190, 10, 201)])

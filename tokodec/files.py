@@ -213,11 +213,19 @@ def compress(image: ImageLike, model: str | Codec | None = None, quality: float 
     return encode(from_image(image), codec, rate, machine).data
 
 
-def decompress(data: bytes) -> Image.Image:
-    """The picture in the bytes of a .tkd file. Raises TokodecError: CorruptFile, FingerprintMismatch, ..."""
+def decompress(data: bytes, region: tuple[int, int, int, int] | None = None) -> Image.Image:
+    """The picture in the bytes of a .tkd file, or a ``region`` of it: x, y, width and height in pixels.
+
+    Of a large picture, which is in tiles, only those around the region are decoded. Raises TokodecError: CorruptFile,
+    FingerprintMismatch, and InputError for a region that is not inside.
+    """
     if not isinstance(data, bytes | bytearray | memoryview):
         raise InputError(f"decompress takes the bytes of a .tkd file, not a {type(data).__name__}; for a path: Path(...).read_bytes()")
-    return to_pil(decode(bytes(data), Named(), Machine()))
+    box = None
+    if region is not None:
+        x, y, width, height = region
+        box = Box(top=y, left=x, bottom=y + height, right=x + width)
+    return to_pil(decode(bytes(data), Named(), Machine(), box))
 
 
 def rate_for(codec: Codec, asked: Rate | None) -> Rate:

@@ -119,7 +119,8 @@ class FourStepVR(VariableRateCodec):
 
     def _predicted(self, hand: Hand, values: dict[str, Tensor], level: Int[Tensor, " b"], size: tuple[int, ...]) -> Symbols:
         """The walk over y where nothing is known of it yet."""
-        prior = self.exact.prior(values[SIDE], level, self.grids(size)[0])
+        grid = self.grids(size)[0]
+        prior = self.exact.watched_prior(values[SIDE], level, grid, lambda index: hand.expect(quarters.take(index, 0)))
         gain, log2_gain = self.exact.gain(level), self.exact.gain_y(level)
         means, index = torch.zeros_like(prior.mean), torch.zeros_like(prior.mean, dtype=torch.uint8)
         symbols = torch.zeros_like(index, dtype=torch.int32)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, Int32, UInt8
+from jaxtyping import Float, Int, Int32, Shaped, UInt8
 from torch import Tensor, nn
 
 from tokodec.entropy.fixed import ONE, Exp2, FixedGain, round_log2
@@ -109,26 +109,30 @@ class ExactHyper(nn.Module):
         Large grids are computed in strips, which saves memory and, sums being exact, gives the same bits. ``watch`` sees the
         tables of each strip and may raise, before the next one is computed.
         """
-        rows = max(_STRIP // (z.shape[0] * z.shape[3]), 1)
-        if rows >= z.shape[2]:
-            return self._predict(z, level, grid)
-        strips: list[Parameters] = []
-        for top in range(0, z.shape[2], rows):
-            strips.append(self._strip(z, level, grid, top, min(top + rows, z.shape[2])))
-            watch(strips[-1].index)
-        return Parameters(mean=torch.cat([s.mean for s in strips], 2), index=torch.cat([s.index for s in strips], 2))
+        found: list[Parameters] = []
+        strips = _strips(z, grid)
+        for strip in strips:
+            prior = strip.cut(self.prior(strip.of(z), level, strip.grid))
+            found.append(Parameters(mean=prior.mean * self.gain(level), index=self.index(prior.place, level)))
+            if len(strips) > 1:
+                watch(found[-1].index)
+        return Parameters(mean=_stacked([f.mean for f in found]), index=_stacked([f.index for f in found]))
 
-    def _strip(self, z: Int32[Tensor, "b z h4 w4"], level: Int[Tensor, " b"], grid: tuple[int, int], top: int, bottom: int) -> Parameters:
-        """Rows ``top`` to ``bottom`` of z, out of a strip that reaches as far beyond them as the net sees."""
-        above = max(top - _HALO, 0)
-        inner = slice((top - above) * _GROWTH, (bottom - above) * _GROWTH)
-        end = min((bottom + _HALO - above) * _GROWTH, grid[0] - above * _GROWTH)
-        whole = self._predict(z[:, :, above : bottom + _HALO], level, (end, grid[1]))
-        return Parameters(mean=whole.mean[:, :, inner].clone(), index=whole.index[:, :, inner].clone())
-
-    def _predict(self, z: Int32[Tensor, "b z h4 w4"], level: Int[Tensor, " b"], grid: tuple[int, int]) -> Parameters:
-        prior = self.prior(z, level, grid)
-        return Parameters(mean=prior.mean * self.gain(level), index=self.index(prior.place, level))
+    def watched_prior(
+        self, z: Int32[Tensor, "b z h4 w4"], level: Int[Tensor, " b"], grid: tuple[int, int], watch: Watch = _unwatched
+    ) -> Prior:
+        """:meth:`prior` in strips, as :meth:`predict`."""
+        found: list[Prior] = []
+        strips = _strips(z, grid)
+        for strip in strips:
+            found.append(strip.cut(self.prior(strip.of(z), level, strip.grid)))
+            if len(strips) > 1:
+                watch(self.index(found[-1].place, level))
+        return Prior(
+            features=_stacked([f.features for f in found]),
+            mean=_stacked([f.mean for f in found]),
+            place=_stacked([f.place for f in found]),
+        )
 
     def prior(self, z: Int32[Tensor, "b z h4 w4"], level: Int[Tensor, " b"], grid: tuple[int, int]) -> Prior:
         """What z says of y on a grid of (h, w)."""
@@ -149,6 +153,41 @@ class ExactHyper(nn.Module):
     def gain_of_z(self, level: Int[Tensor, " b"]) -> Float[Tensor, "b z 1 1"]:
         """Quantiser steps per unit of z."""
         return self.exp2(self.gain_z(level))[..., None, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Strip:
+    """Some rows of z, with those around them that the net sees. ``inner``: the rows of y that are wanted of what comes out."""
+
+    above: int
+    below: int
+    inner: slice
+    grid: tuple[int, int]
+
+    def of(self, z: Int32[Tensor, "b z h4 w4"]) -> Int32[Tensor, "b z strip w4"]:
+        return z[:, :, self.above : self.below]
+
+    def cut(self, prior: Prior) -> Prior:
+        return Prior(features=self._cut(prior.features), mean=self._cut(prior.mean), place=self._cut(prior.place))
+
+    def _cut(self, rows: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c strip w"]:
+        return rows if rows.shape[2] == self.inner.stop - self.inner.start else rows[:, :, self.inner].clone()
+
+
+def _strips(z: Int32[Tensor, "b z h4 w4"], grid: tuple[int, int]) -> list[_Strip]:
+    """One for most pictures, of which nothing needs to be told before its symbols are asked for."""
+    rows = max(_STRIP // (z.shape[0] * z.shape[3]), 1)
+    strips: list[_Strip] = []
+    for top in range(0, z.shape[2], rows):
+        above, below = max(top - _HALO, 0), min(top + rows + _HALO, z.shape[2])
+        end = min(below * _GROWTH, grid[0])
+        inner = slice((top - above) * _GROWTH, min((top + rows) * _GROWTH, grid[0]) - above * _GROWTH)
+        strips.append(_Strip(above=above, below=below, inner=inner, grid=(end - above * _GROWTH, grid[1])))
+    return strips
+
+
+def _stacked(strips: Sequence[Shaped[Tensor, "b c _ w"]]) -> Shaped[Tensor, "b c h w"]:
+    return strips[0] if len(strips) == 1 else torch.cat([*strips], 2)
 
 
 def input_step(samples: Sequence[Float[Tensor, "b c h w"]]) -> Int[Tensor, " c"]:
