@@ -153,6 +153,11 @@ def test_a_warm_start_may_leave_weights_fresh(shard: Path, tmp_path: Path) -> No
         Trainer(recipe(**grown, fresh=["exact*", "g_a.blocks8.1.*"]), tmp_path / "third", device=CPU, base=shard)
 
 
+def test_a_finished_run_is_exported_again(shard: Path, tmp_path: Path) -> None:
+    first = run(shard, tmp_path)
+    assert equal(run(shard, tmp_path), first)
+
+
 def test_another_recipe_in_the_same_folder_is_refused(shard: Path, tmp_path: Path) -> None:
     run(shard, tmp_path)
     with pytest.raises(InputError, match="seed differ"):

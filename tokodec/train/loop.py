@@ -107,7 +107,7 @@ class Trainer:
         """Train to the last step; returns the weights file."""
         pieces = self.world.share(self.recipe.batch // self.recipe.micro_batch)
         with ThreadPoolExecutor(max_workers=1) as reader:
-            ahead = self._draw(reader, self.step, pieces)
+            ahead = self._draw(reader, self.step, pieces) if self.step < self.recipe.steps else []
             while self.step < self.recipe.steps:
                 start = time.monotonic()
                 batches = [f.result() for f in ahead]
