@@ -15,8 +15,12 @@ from tkd import mutated
 
 import tokodec
 from tokodec.entropy.container import MAX_SEGMENTS, Kind, Segment, TkdFile, pack, unpack
+from tokodec.entropy.tileplan import Tiling
 from tokodec.errors import CorruptFile, FingerprintMismatch, TokodecError
-from tokodec.files import Machine, Named, decode
+from tokodec.files import Named, decode, encode
+from tokodec.machine import Machine
+from tokodec.media.read import from_image
+from tokodec.rate import Quality
 
 TINY = "hyperprior_vr_test"
 EXPECTED = (CorruptFile, FingerprintMismatch)
@@ -35,7 +39,15 @@ def photograph(height: int, width: int, channels: int = 3) -> np.ndarray:
 
 @pytest.fixture(
     scope="module",
-    params=[(TINY, 0.7), ("vq_test", None), ("joint_ar_test", None), ("elic_test", None), ("factorized_test", None)],
+    params=[
+        (TINY, 0.7),
+        ("fourstep_vr_test", 0.7),
+        ("vq_test", None),
+        ("joint_ar_test", None),
+        ("elic_test", None),
+        ("factorized_test", None),
+        ("dcvc_uf_intra_test", 0.7),
+    ],
     ids=lambda made: made[0],
 )
 def good(request: pytest.FixtureRequest) -> bytes:
@@ -98,6 +110,41 @@ def outcomes(data: bytes, mutate: Callable[[bytes, random.Random], bytes], count
 def test_damage_is_seen(good: bytes, mutate: Callable[[bytes, random.Random], bytes]) -> None:
     pictures = sum(outcomes(good, mutate, 120))
     assert pictures < 40
+
+
+@pytest.fixture(scope="module")
+def tiled() -> bytes:
+    machine = Machine()
+    picture, tiling = from_image(photograph(72, 140)), Tiling(side=64, above=0)
+    return encode(picture, machine.codec("fourstep_vr_test"), Quality(0.7), machine, tiling).data
+
+
+def in_a_tile(data: bytes, rng: random.Random) -> bytes:
+    """One payload, or the plan, with a checksum that is right again."""
+    file = unpack(data)
+    at = rng.randrange(len(file.segments))
+    segments = list(file.segments)
+    segments[at] = Segment(kind=segments[at].kind, data=mutated(segments[at].data, rng))
+    return pack(TkdFile(header=file.header, segments=tuple(segments)))
+
+
+@pytest.mark.parametrize("mutate", [flipped, mutated, spliced, repaired, in_a_tile], ids=lambda m: m.__name__)
+def test_damage_to_tiles_is_seen(tiled: bytes, mutate: Callable[[bytes, random.Random], bytes]) -> None:
+    assert sum(outcomes(tiled, mutate, 120)) < 40
+
+
+def test_every_byte_of_a_file_in_tiles_counts(tiled: bytes) -> None:
+    for place in range(len(tiled)):
+        with pytest.raises(EXPECTED):
+            tokodec.decompress(tiled[:place] + bytes((tiled[place] ^ 0xFF,)) + tiled[place + 1 :])
+
+
+@pytest.mark.parametrize(("width", "height"), [(2**20, 2**20), (2**14, 2**14), (4096, 4096), (141, 72), (193, 72), (64, 64)])
+def test_wrong_sizes_of_files_in_tiles(tiled: bytes, width: int, height: int) -> None:
+    start = time.monotonic()
+    with pytest.raises(CorruptFile):
+        tokodec.decompress(claim_size(tiled, width, height))
+    assert time.monotonic() - start < 2
 
 
 @pytest.mark.slow
