@@ -61,7 +61,7 @@ def main() -> int:
     """Parse, spread over processes, count."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("-m", "--model", default="hyperprior_vr")
+    parser.add_argument("-m", "--model", default="fourstep_vr")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--worker", nargs=3, metavar=("VERB", "CONDITION", "FILE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()

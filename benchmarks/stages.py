@@ -82,7 +82,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", type=Path)
-    parser.add_argument("-m", "--model", default="hyperprior_vr")
+    parser.add_argument("-m", "--model", default="fourstep_vr")
     parser.add_argument("-q", "--quality", type=float, default=0.5)
     parser.add_argument("--rounds", type=int, default=15)
     a = parser.parse_args()

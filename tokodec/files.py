@@ -31,7 +31,7 @@ from tokodec.opened import Opened, opened
 from tokodec.rate import Coded, Encode, Quality, Rate, TargetBpp
 from tokodec.tiled import TileWriter
 
-DEFAULT_MODEL = "hyperprior_vr"
+DEFAULT_MODEL = "fourstep_vr"
 DEFAULT_TOKENIZER = "vq_f16"
 DEFAULT_QUALITY = 0.5
 FILE_KINDS = ("codec", "discrete")

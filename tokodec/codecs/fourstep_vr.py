@@ -151,6 +151,7 @@ MODELS = {
         build=FourStepVR,
         config=FourStepVRConfig(),
         family="fourstep_vr",
+        weights=Weights(file="fourstep_vr.v1.safetensors"),
         variable_rate=True,
     ),
     "fourstep_vr_test": Entry(
