@@ -14,7 +14,7 @@ import torch
 
 from tokodec.codecs.token import TokenCodec
 from tokodec.eval.suite import Suite, find_suite, load
-from tokodec.files import Machine
+from tokodec.machine import Machine
 from tokodec.media.pixels import to_uint8, to_unit
 from tokodec.metrics.codebook import perplexity, usage
 from tokodec.metrics.psnr import psnr

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tokodec import files
 from tokodec.atomic import write_whole
-from tokodec.files import Machine, Named
+from tokodec.files import Named
+from tokodec.machine import Machine
 from tokodec.media.read import read_picture
 from tokodec.media.write import encode_picture
 from tokodec.rate import Quality

@@ -31,7 +31,7 @@ from benchmarks.speed_compressai import Peer, commit, machine, picture
 from tokodec.media.pixels import to_uint8
 from tokodec.metrics.psnr import psnr
 from tokodec.numerics import PROFILES
-from tokodec.pretrained.convert.compressai import from_compressai
+from tokodec.pretrained.convert.origins import from_checkpoint
 
 CLASSES: dict[str, tuple[str, list[int]]] = {
     "factorized_128": ("FactorizedPrior", [128, 192]),
@@ -56,7 +56,7 @@ class Ours:
     """The converted model and the same picture."""
 
     def __init__(self, name: str, folder: Path, x: torch.Tensor) -> None:
-        self.model = from_compressai(name, folder / "weights.pth").to(memory_format=torch.channels_last)
+        self.model = from_checkpoint(name, folder / "weights.pth").to(memory_format=torch.channels_last)
         self.x = x.contiguous(memory_format=torch.channels_last)
 
     def prepare(self, numerics: str) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from tokodec.errors import (
     TokodecError,
     UnsupportedInput,
 )
-from tokodec.files import Forced, Given, Machine, Named
+from tokodec.files import Forced, Given, Named
+from tokodec.machine import Machine
 from tokodec.media import limits
 from tokodec.media.picture import Picture
 from tokodec.pretrained import store

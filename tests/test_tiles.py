@@ -13,9 +13,10 @@ import tokodec
 from tokodec import files
 from tokodec.codecs.variable_rate import VariableRateCodec
 from tokodec.entropy.container import Kind, Segment, TkdFile, pack, unpack
-from tokodec.entropy.tileplan import Box, TilePlan, Tiles, Tiling
+from tokodec.entropy.tileplan import NEVER, Box, TilePlan, Tiles, Tiling
 from tokodec.errors import CorruptFile, InputError, OutOfMemory
-from tokodec.files import Machine, Named
+from tokodec.files import Named
+from tokodec.machine import Machine
 from tokodec.media.picture import Picture
 from tokodec.rate import Quality, TargetBytes
 
@@ -53,7 +54,7 @@ def tiled() -> TkdFile:
 @pytest.mark.parametrize("size", [(150, 200), (64, 64), (65, 64), (1, 300), (129, 70)])
 def test_tiles_leave_no_seams(codec: VariableRateCodec, size: tuple[int, int]) -> None:
     picture = scene(*size)
-    whole, tiled = (files.encode(picture, codec, Quality(0.7), MACHINE, t).data for t in (Tiling(above=1 << 40), SMALL))
+    whole, tiled = (files.encode(picture, codec, Quality(0.7), MACHINE, t).data for t in (NEVER, SMALL))
     a, b = (files.decode(data, Named(), MACHINE).rgb for data in (whole, tiled))
     assert b.shape == picture.rgb.shape
     assert psnr(b, picture.rgb) > psnr(a, picture.rgb) - 0.05
@@ -187,7 +188,7 @@ def test_memory_is_that_of_few_tiles(codec: VariableRateCodec) -> None:
     limited = replace(MACHINE, max_memory=30_000_000)
     picture = scene(800, 900)
     with pytest.raises(OutOfMemory):
-        files.encode(picture, codec, Quality(0.1), limited, Tiling(above=1 << 40))
+        files.encode(picture, codec, Quality(0.1), limited, NEVER)
     assert files.encode(picture, codec, Quality(0.1), limited, Tiling(side=128, above=0)).data
 
 

@@ -18,7 +18,8 @@ from tokodec.errors import InputError, WeightsMismatch
 from tokodec.nn.gdn import GDN
 from tokodec.pretrained import store
 from tokodec.pretrained.convert.checkpoint import read_checkpoint
-from tokodec.pretrained.convert.compressai import from_compressai, take
+from tokodec.pretrained.convert.compressai import COMPRESSAI
+from tokodec.pretrained.convert.origins import from_checkpoint
 from tokodec.zoo import create
 
 RECORDED: Mapping[str, Any] = json.loads(compressai_cases.FILE.read_text(encoding="utf-8"))
@@ -87,7 +88,7 @@ def recorded(request: pytest.FixtureRequest) -> tuple[LatentCodec, Mapping[str, 
     row = RECORDED[request.param]
     model = create(name, overrides)
     assert isinstance(model, LatentCodec)
-    return take(model, compressai_cases.weights(row["shapes"], row["scale_rows"])), row
+    return COMPRESSAI.take(model, compressai_cases.weights(row["shapes"], row["scale_rows"])), row
 
 
 def agree(ours: tuple[Mapping[str, float], Tensor, Tensor, Tensor, int], row: Mapping[str, Any], *, pixels: float) -> None:
@@ -134,7 +135,7 @@ def test_compressai_itself_agrees(name: str) -> None:
     x = compressai_cases.picture(256, 384)
     model = create(name)
     assert isinstance(model, LatentCodec)
-    agree(results(take(model, compressai_cases.weights(shapes, rows)), x), compressai_cases.results(reference, x), pixels=1e-4)
+    agree(results(COMPRESSAI.take(model, compressai_cases.weights(shapes, rows)), x), compressai_cases.results(reference, x), pixels=1e-4)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -181,10 +182,12 @@ def test_old_keys_and_training_checkpoints_are_taken(tmp_path: Path) -> None:
     old["module.gaussian_conditional._quantized_cdf"] = torch.zeros(64, 10, dtype=torch.int32)
     torch.save({"epoch": 3, "state_dict": old}, tmp_path / "old.pth.tar")
     name, overrides = OURS["mean_scale"]
-    expected, found = (take(create(name, overrides), w).state_dict() for w in (weights, read_checkpoint(tmp_path / "old.pth.tar")))
+    expected, found = (
+        COMPRESSAI.take(create(name, overrides), w).state_dict() for w in (weights, read_checkpoint(tmp_path / "old.pth.tar"))
+    )
     assert all(torch.equal(tensor, found[key]) for key, tensor in expected.items())
     with pytest.raises(WeightsMismatch, match=r"^the checkpoint does not fit: \S+ is .* which makes"):  # of another size than the entry
-        from_compressai(name, tmp_path / "old.pth.tar")
+        from_checkpoint(name, tmp_path / "old.pth.tar")
 
 
 def test_what_does_not_fit_is_listed(recorded: tuple[LatentCodec, Mapping[str, Any]]) -> None:
@@ -192,9 +195,9 @@ def test_what_does_not_fit_is_listed(recorded: tuple[LatentCodec, Mapping[str, A
     weights = compressai_cases.weights(row["shapes"], row["scale_rows"])
     lost = next(name for name in weights if name.startswith("g_a"))
     with pytest.raises(WeightsMismatch, match=r"missing g_a\..*"):
-        take(model, {name: t for name, t in weights.items() if name != lost})
+        COMPRESSAI.take(model, {name: t for name, t in weights.items() if name != lost})
     with pytest.raises(WeightsMismatch, match=r"unexpected g_a\.99\.weight"):
-        take(model, {**weights, "g_a.99.weight": torch.zeros(3)})
+        COMPRESSAI.take(model, {**weights, "g_a.99.weight": torch.zeros(3)})
 
 
 def test_a_converted_model_saves_and_loads_exactly(recorded: tuple[LatentCodec, Mapping[str, Any]], tmp_path: Path) -> None:
@@ -212,9 +215,9 @@ def test_files_that_are_no_weights(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
     with pytest.raises(InputError):
-        from_compressai("mean_scale_test", path)
+        from_checkpoint("mean_scale_test", path)
 
 
 def test_other_architectures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no architecture of CompressAI"):
-        from_compressai("hyperprior_vr_test", tmp_path / "weights.pth")
+        from_checkpoint("hyperprior_vr_test", tmp_path / "weights.pth")

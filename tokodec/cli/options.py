@@ -156,12 +156,12 @@ class Aiming:
 
     def tiling(self) -> "Tiling | None":
         """Which pictures are cut into tiles, if anything is said of it. Raises InputError."""
-        from tokodec.entropy.tileplan import Tiling
+        from tokodec.entropy.tileplan import NEVER, Tiling
 
         if self.tile is None:
             return None
         if self.tile == "none":
-            return Tiling(above=1 << 62)
+            return NEVER
         if not self.tile.isdecimal():
             raise InputError(f"--tile is the side of tiles in pixels, or none, not {self.tile!r}")
         return Tiling(side=int(self.tile), above=0)

@@ -85,15 +85,12 @@ class FourStepVR(VariableRateCodec):
         return Expected(mean=means, scale=scales, y_hat=known)
 
     def freeze_nets(self, pictures: Batches, qualities: Sequence[float]) -> None:
-        samples = [self._rounded_z(x, quality) for x in pictures for quality in qualities]
-        step = self.exact.freeze(self.h_s, samples, self.gain_y, self.gain_z, self.scale_y, self.scale_z)
+        typical = [self.typical(x, quality) for x in pictures for quality in qualities]
+        step = self.exact.freeze(self.h_s, [t.z_hat for t in typical], self.gain_y, self.gain_z, self.scale_y, self.scale_z)
         seen: list[Seen] = []
-        for x in pictures:
-            for quality in qualities:
-                q = torch.full((x.shape[0],), quality, device=x.device)
-                y = self._latents(x, q)
-                features = self.h_s.features(self._rounded_z(x, quality))[..., : y.shape[2], : y.shape[3]]
-                self._expect(features, y, q, torch.exp2(self.gain_y(q))[..., None, None], seen)
+        for t in typical:
+            features = self.h_s.features(t.z_hat)[..., : t.y.shape[2], : t.y.shape[3]]
+            self._expect(features, t.y, t.quality, torch.exp2(self.gain_y(t.quality))[..., None, None], seen)
         self.exact_context.freeze(self.context, seen, step)
 
     def derived(self) -> set[str]:

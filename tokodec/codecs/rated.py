@@ -7,18 +7,18 @@ shared. Symbols whose scale is that of the first ``skipped`` tables are zero on 
 from abc import abstractmethod
 from collections.abc import Mapping
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.api import Pixels
+from tokodec.codecs.quality import qualities_of
 from tokodec.codecs.walked import WalkedCodec
 from tokodec.entropy.codingtables import CodingTables
 from tokodec.entropy.path import HYPER_STRIDE, GaussianPath
 from tokodec.entropy.rated import RatedLearner, SkippingEncoder
 from tokodec.entropy.rateddensity import RatedDensity
 from tokodec.entropy.roles import Encoder, Learner
-from tokodec.errors import CorruptFile, InputError
+from tokodec.errors import CorruptFile
 from tokodec.nn.pad import padded
 
 _BYTE = 256
@@ -48,11 +48,7 @@ class RatedCodec(WalkedCodec):
         return y
 
     def chosen(self, x: Pixels, quality: float | Float[Tensor, " b"] | None) -> Int[Tensor, " b"]:
-        if quality is None:
-            raise InputError("this model has a variable rate: give a quality in [0, 1]")
-        q = torch.as_tensor(quality, dtype=torch.float64, device=x.device).expand(len(x))
-        if not bool(((q >= 0) & (q <= 1)).all()):
-            raise InputError(f"quality {quality} is not in [0, 1]")
+        q = qualities_of(quality, x).double()
         return ((q * (self.rates - 1)).round().long() + _BYTE * self.skipped) * _BYTE
 
     def analysed(self, x: Float[Tensor, "b 3 h w"], level: Int[Tensor, " b"]) -> dict[str, Float[Tensor, "b c h2 w2"]]:

@@ -27,6 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.api import Codec, Output, Pixels, Symbols
+from tokodec.codecs.quality import qualities_of
 from tokodec.entropy import thrift
 from tokodec.entropy.coder import Hand, Holder, Meter, Reader, Tally, Writer
 from tokodec.entropy.fixed import LEVELS
@@ -35,7 +36,7 @@ from tokodec.entropy.laplace import laplace_bits
 from tokodec.entropy.rounder import Rounder
 from tokodec.entropy.rounding import Rounded
 from tokodec.entropy.scaletables import BANDS
-from tokodec.errors import CorruptFile, InputError
+from tokodec.errors import CorruptFile
 from tokodec.nn.chain import ConvChain, Link
 from tokodec.nn.gain import Gain
 from tokodec.nn.lowres import STRIDE, LowResAnalysis, LowResSynthesis
@@ -91,6 +92,15 @@ class Expected:
     y_hat: Float[Tensor, "b m h w"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Typical:
+    """Latents of pictures, and hyper latents as the decoder has them, gain taken off."""
+
+    quality: Float[Tensor, " b"]
+    y: Float[Tensor, "b m h w"]
+    z_hat: Float[Tensor, "b z h4 w4"]
+
+
 class VariableRateCodec(Rounded, Codec):
     """See the module's docstring. Freshly made or trained it can train; ``freeze`` makes it a codec."""
 
@@ -142,7 +152,7 @@ class VariableRateCodec(Rounded, Codec):
 
     def freeze_nets(self, pictures: Batches, qualities: Sequence[float]) -> None:
         """Make the integer nets from the trained ones; ranges of activations are those of ``pictures`` at ``qualities``."""
-        samples = [self._rounded_z(x, quality) for x in pictures for quality in qualities]
+        samples = [self.typical(x, quality).z_hat for x in pictures for quality in qualities]
         self.exact.freeze(self.h_s, samples, self.gain_y, self.gain_z, self.scale_y, self.scale_z)
 
     # --- training
@@ -199,10 +209,12 @@ class VariableRateCodec(Rounded, Codec):
         self.walk(tally, symbols.level, symbols.size, symbols.context)
         return tally.seen
 
-    def _rounded_z(self, x: Pixels, quality: float) -> Float[Tensor, "b z h w"]:
+    def typical(self, x: Pixels, quality: float) -> Typical:
+        """What the nets that are made exact see of pictures."""
         q = torch.full((x.shape[0],), quality, device=x.device)
         gain = torch.exp2(self.gain_z(q))[..., None, None]
-        return (self.h_a(self._latents(x, q)) * gain).round() / gain
+        y = self._latents(x, q)
+        return Typical(quality=q, y=y, z_hat=(self.h_a(y) * gain).round() / gain)
 
     # --- the codec
 
@@ -311,13 +323,3 @@ def _output(x: Pixels, pixels: Pixels, bits: Float[Tensor, " b"], side: Float[Te
     area = x.shape[2] * x.shape[3]
     mse = (pixels - x).square().flatten(1).mean(1)
     return Output(pixels=pixels, terms={"mse": mse, "bpp": bits / area, "bpp_side": side / area})
-
-
-def qualities_of(quality: float | Float[Tensor, " b"] | None, x: Pixels) -> Float[Tensor, " b"]:
-    """One quality an item. Raises InputError where one is missing or out of range."""
-    if quality is None:
-        raise InputError("this model has a variable rate: give a quality in [0, 1]")
-    q = torch.as_tensor(quality, dtype=torch.float32, device=x.device).expand(x.shape[0])
-    if not bool(((q >= 0) & (q <= 1)).all()):
-        raise InputError(f"quality {quality} is not in [0, 1]")
-    return q

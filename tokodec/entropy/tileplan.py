@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-from tokodec.entropy.container import MAX_SEGMENTS, Kind, TkdFile
+from tokodec.entropy.container import MAX_SEGMENTS, MAX_SIDE, Kind, TkdFile
 from tokodec.entropy.cursor import Cursor, u32, varint
 from tokodec.errors import CorruptFile, InputError
 
@@ -171,3 +171,7 @@ def side_fault(side: int) -> str | None:
     if side < UNIT or side % UNIT:
         return f"tiles of {side} pixels cannot be; their side is a multiple of {UNIT}"
     return None
+
+
+NEVER = Tiling(above=MAX_SIDE**2)
+"""No picture is cut."""

@@ -93,10 +93,10 @@ class Trainer:
                 module.arm()
 
     def _frozen(self, name: str) -> bool:
-        return any(fnmatch(name, pattern) for pattern in self.recipe.frozen)
+        return _matches(name, self.recipe.frozen)
 
     def _fresh(self, name: str) -> bool:
-        return any(fnmatch(name, pattern) for pattern in self.recipe.fresh)
+        return _matches(name, self.recipe.fresh)
 
     def _qualities(self) -> tuple[float | None, ...]:
         return self.recipe.validation_qualities if self.variable_rate else (None,)
@@ -240,6 +240,10 @@ class Trainer:
                 if line.endswith("}") and json.loads(line)["step"] <= self.step
             ]
             log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

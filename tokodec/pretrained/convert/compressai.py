@@ -4,17 +4,11 @@ Keys as of ``compressai/models`` 1.2 (``matrices.0``) and of older files (``_mat
 without ``module.`` before them. Code tables are not taken over: ours are made from the same weights, with finer counts.
 """
 
-from pathlib import Path
-
-import torch
 from torch import Tensor, nn
 
 from tokodec.codecs.latent import LatentCodec
 from tokodec.entropy.serial import Serial
-from tokodec.errors import InputError
-from tokodec.pretrained.convert.checkpoint import read_checkpoint
 from tokodec.pretrained.convert.keys import KeyMap
-from tokodec.zoo import create
 
 
 def _without_window(weight: Tensor, _model: nn.Module) -> Tensor:
@@ -75,20 +69,3 @@ COMPRESSAI = KeyMap(
         r"\.aggregate\.layers\.2\.(weight|bias)$": _scales_first,
     },
 )
-
-
-def from_compressai(name: str, path: Path) -> LatentCodec:
-    """The model ``name`` with CompressAI's weights, ready to be used and saved. Raises InputError, ModelNotFound, WeightsMismatch."""
-    model = create(name)
-    if not isinstance(model, LatentCodec):
-        families = "factorized, hyperprior, joint_ar, cheng2020 and elic"
-        raise InputError(f"{name} is no architecture of CompressAI; those are in the families {families}")
-    return take(model, read_checkpoint(path))
-
-
-def take(model: LatentCodec, checkpoint: dict[str, Tensor]) -> LatentCodec:
-    """``model`` with the weights of a state dict of CompressAI, its tables made."""
-    model.load_state_dict({**model.state_dict(), **COMPRESSAI.apply(checkpoint, model)})
-    with torch.inference_mode():
-        model.freeze([])
-    return model.eval().requires_grad_(requires_grad=False)

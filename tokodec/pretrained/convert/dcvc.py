@@ -5,7 +5,6 @@ Code tables that its inference adds to a state dict are not taken over: ours are
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from tokodec.codecs.dcvc_intra import DcvcIntra
@@ -65,10 +64,7 @@ DCVC = KeyMap(
 
 def take(model: DcvcIntra, checkpoint: Mapping[str, Tensor]) -> DcvcIntra:
     """``model`` with the weights of a state dict of DCVC, its tables made. Raises WeightsMismatch."""
-    model.load_state_dict({**model.state_dict(), **DCVC.apply(_layer_by_layer(checkpoint), model)})
-    with torch.inference_mode():
-        model.freeze([])
-    return model.eval().requires_grad_(requires_grad=False)
+    return DCVC.take(model, _layer_by_layer(checkpoint))
 
 
 def _layer_by_layer(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:

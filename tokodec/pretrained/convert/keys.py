@@ -3,13 +3,16 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from tokodec.codecs.walked import WalkedCodec
 from tokodec.errors import WeightsMismatch
 
 Change = Callable[[Tensor, nn.Module], Tensor]
+CodecT = TypeVar("CodecT", bound=WalkedCodec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,13 @@ class KeyMap:
     renames: Sequence[tuple[str, str]]
     derived: Sequence[str]
     changes: Mapping[str, Change] = field(default_factory=dict)
+
+    def take(self, model: CodecT, checkpoint: Mapping[str, Tensor]) -> CodecT:
+        """``model`` with the weights of a checkpoint, its tables made, ready to be used and saved. Raises WeightsMismatch."""
+        model.load_state_dict({**model.state_dict(), **self.apply(checkpoint, model)})
+        with torch.inference_mode():
+            model.freeze([])
+        return model.eval().requires_grad_(requires_grad=False)
 
     def apply(self, checkpoint: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
         """Tensors for ``model.load_state_dict``. Raises WeightsMismatch, listing what does not fit."""

@@ -6,8 +6,9 @@ from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.codecs.walked import WalkedCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import compressai, dcvc
+from tokodec.pretrained.convert import dcvc
 from tokodec.pretrained.convert.checkpoint import read_checkpoint
+from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.zoo import create
 
 
@@ -18,7 +19,7 @@ def from_checkpoint(name: str, path: Path) -> WalkedCodec:
     """
     model = create(name)
     if isinstance(model, LatentCodec):
-        return compressai.take(model, read_checkpoint(path))
+        return COMPRESSAI.take(model, read_checkpoint(path))
     if isinstance(model, DcvcIntra):
         return dcvc.take(model, read_checkpoint(path))
     families = "factorized, hyperprior, joint_ar, cheng2020 and elic (CompressAI) and dcvc_intra (DCVC)"
