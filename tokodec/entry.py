@@ -21,6 +21,22 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The authors' own weights: where they publish them and under which terms. Nothing of them is in the package."""
+
+    file: str
+    """Its name, inside ``repo`` where there is one."""
+    licence: str
+    """An SPDX identifier, or ``LicenseRef-...`` where it is none of that list."""
+    repo: str = ""
+    """Of the Hugging Face hub; empty where they are published elsewhere, which the card tells."""
+    revision: str = ""
+    """The commit that was looked at; empty where none is known yet."""
+    sha256: str = ""
+    """Of the file; empty where it is not known yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """A named model. ``config`` is the one argument of ``build``."""
 
@@ -28,6 +44,7 @@ class Entry:
     config: Any
     family: str
     weights: Weights | None = None
+    origin: Origin | None = None
     media: str = "image"
     input: str = "rgb"
     """What goes in at the door: RGB pixels unless said otherwise (depth, features ...)."""
