@@ -55,6 +55,8 @@ class Autoencoder(nn.Module, ABC, Generic[CodeT]):
     """Memory that coding takes for each pixel of a large picture, the picture file included; measured at 12 megapixels, rounded up."""
     stride: int = 16
     """Pictures are computed at sizes filled up to multiples of it."""
+    layout: torch.memory_format = torch.channels_last
+    """Of maps and kernels in memory."""
     stored: torch.dtype = torch.float16
     """Of parameters in weights files."""
     fingerprint: bytes = b""
@@ -98,7 +100,7 @@ class DiscreteTokenizer(Autoencoder[Tokens]):
     @staticmethod
     def decides_ids(key: str) -> bool:
         """Whether the tensor or the setting of that name has to do with ids."""
-        return not key.startswith(("decoder", "prior."))
+        return not key.startswith(("decoder", "post_quant", "prior."))
 
     @abstractmethod
     def blank(self, size: tuple[int, ...]) -> Tokens:

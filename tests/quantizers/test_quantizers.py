@@ -12,9 +12,9 @@ from tokodec.quantizers.base import Quantizer
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
 from tokodec.quantizers.nearest import nearest, nearest_two
 from tokodec.quantizers.order import cluster_order
-from tokodec.quantizers.vq import VectorQuantizer
+from tokodec.quantizers.ema import NormalisedEmaVectorQuantizer
 
-QUANTIZERS = [VectorQuantizer(50, 4), FiniteScalarQuantizer((8, 8, 8, 6, 5)), FiniteScalarQuantizer((3, 4))]
+QUANTIZERS = [NormalisedEmaVectorQuantizer(50, 4), FiniteScalarQuantizer((8, 8, 8, 6, 5)), FiniteScalarQuantizer((3, 4))]
 
 
 def reference(z: Tensor, codes: Tensor) -> Tensor:
@@ -64,14 +64,14 @@ class TestEvery:
 
     def test_no_step_within_the_margin_changes_an_id(self, quantizer: Quantizer) -> None:
         z = torch.randn(1, 3000, quantizer.dim, dtype=torch.float64)
-        if isinstance(quantizer, VectorQuantizer):
+        if isinstance(quantizer, NormalisedEmaVectorQuantizer):
             z = F.normalize(z, dim=-1)  # the coordinates that it compares
         choice = quantizer.choose(z)
         assert float(choice.margin.min()) >= 0
         for sign in (torch.randn_like(z).sign(), -torch.ones_like(z)):
             step = sign * choice.margin[..., None] * 0.99
             moved = z + step
-            if isinstance(quantizer, VectorQuantizer):  # the margin is of unit vectors
+            if isinstance(quantizer, NormalisedEmaVectorQuantizer):  # the margin is of unit vectors
                 codes = F.normalize(quantizer.codebook.double(), dim=1)
                 assert torch.equal(nearest(moved[0], codes), choice.ids[0])
             else:
@@ -79,8 +79,8 @@ class TestEvery:
 
     def test_the_training_form_gives_the_same_ids_and_vectors(self, quantizer: Quantizer) -> None:
         z = torch.randn(2, 40, quantizer.dim, requires_grad=True)
-        if isinstance(quantizer, VectorQuantizer):
-            quantizer = VectorQuantizer(quantizer.size, quantizer.dim)
+        if isinstance(quantizer, NormalisedEmaVectorQuantizer):
+            quantizer = NormalisedEmaVectorQuantizer(quantizer.size, quantizer.dim)
             quantized = quantizer(z)
             assert quantized.terms["commitment"].shape == (2,)
             assert torch.allclose(quantized.z.norm(dim=-1), torch.ones(2, 40), atol=1e-5)
@@ -100,7 +100,7 @@ def test_too_few_levels_are_refused() -> None:
 
 def test_codes_move_to_where_vectors_are_and_dead_ones_revive() -> None:
     torch.manual_seed(0)
-    quantizer, centres = VectorQuantizer(32, 4), F.normalize(torch.randn(16, 4), dim=1)
+    quantizer, centres = NormalisedEmaVectorQuantizer(32, 4), F.normalize(torch.randn(16, 4), dim=1)
 
     def step() -> float:
         z = centres[torch.randint(16, (8, 64))] + 0.02 * torch.randn(8, 64, 4)
@@ -117,14 +117,14 @@ def test_codes_move_to_where_vectors_are_and_dead_ones_revive() -> None:
 
 
 def test_a_model_in_use_holds_the_codebook_alone() -> None:
-    quantizer = VectorQuantizer(32, 4)
+    quantizer = NormalisedEmaVectorQuantizer(32, 4)
     assert list(quantizer.state_dict()) == ["codebook"]
     quantizer.arm()
     assert len(quantizer.state_dict()) > 1
 
 
 def test_sorting_renames_codes_and_changes_no_vector() -> None:
-    quantizer = VectorQuantizer(100, 4)
+    quantizer = NormalisedEmaVectorQuantizer(100, 4)
     z = torch.randn(1, 200, 4)
     before = quantizer.lookup(quantizer.ids(z))
     quantizer.sort(10)

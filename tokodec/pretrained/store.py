@@ -59,7 +59,7 @@ def load(name: str, *, device: str | torch.device = "cpu", numerics: str = "stab
 
 def _ready(model: Autoencoder[Any], device: str | torch.device, numerics: str) -> Autoencoder[Any]:
     model.numerics = PROFILES[numerics]()
-    return model.to(torch.device(device)).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    return model.to(torch.device(device)).to(memory_format=model.layout).eval().requires_grad_(False)
 
 
 def save(model: nn.Module, path: Path, *, name: str) -> None:

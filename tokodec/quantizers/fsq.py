@@ -13,12 +13,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tokodec.errors import InputError
-from tokodec.quantizers.base import Choice, Quantized, Quantizer
+from tokodec.quantizers.base import Choice, Quantized, SureQuantizer
 
 _EPSILON = 1e-3
 
 
-class FiniteScalarQuantizer(Quantizer):
+class FiniteScalarQuantizer(SureQuantizer):
     """``levels`` of each coordinate, at least 3. An id is ``sum(digit * prod(levels before))``, the first digit lowest."""
 
     _half: Tensor
@@ -54,7 +54,7 @@ class FiniteScalarQuantizer(Quantizer):
             codes, _ = self._train(z.float())
             width = self._count // 2
             digits = (codes * width + width).round().long()
-        return Quantized(z=codes, ids=(digits * self._radix).sum(-1))
+        return Quantized(z=codes, ids=(digits * self._radix).sum(-1), vocab=self.vocab)
 
     def ids(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n"]:
         return ((self._bounded(z).round() + self._count // 2).long() * self._radix).sum(-1)

@@ -1,4 +1,4 @@
-"""The nearest code of each vector, without a matrix of all distances.
+"""The nearest, or the strongest, code of each vector, without a matrix of all distances.
 
 Half the squared distance less what is equal for all codes is ``|e|^2 / 2 - z e``: one multiplication with a bias. It is taken
 for a few vectors at a time, so that their scores stay in the processor's cache: what costs is not the arithmetic but writing
@@ -16,6 +16,7 @@ from torch import Tensor
 
 _CACHED = 64
 """So many vectors at a time are fastest on a processor: with 16,384 codes 4 MiB."""
+_ROWS = 1 << 14
 _DEVICE_BYTES = 128 << 20
 """Elsewhere few large products are better than many small ones."""
 
@@ -23,8 +24,18 @@ _DEVICE_BYTES = 128 << 20
 @torch.no_grad()
 def nearest(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Int[Tensor, " n"]:
     """The index of the code with the least Euclidean distance; of equally near ones the lowest. At the precision of ``z``."""
+    return _best(z, codes, _half_square(codes.to(z.dtype)))
+
+
+@torch.no_grad()
+def strongest(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Int[Tensor, " n"]:
+    """The index of the code with the largest dot product; of equal ones the lowest. At the precision of ``z``."""
+    return _best(z, codes, z.new_zeros(len(codes)))
+
+
+def _best(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"], less: Float[Tensor, " k"]) -> Int[Tensor, " n"]:
     ids = [z.new_empty(0, dtype=torch.int64)]
-    for scores in _scores(z, codes):
+    for scores in _scores(z, codes, less):
         group = scores.amax(1).argmax(0)
         ids.append(group * scores.shape[1] + _columns(scores, group).argmax(1))
     return torch.cat(ids)
@@ -34,7 +45,7 @@ def nearest(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Int[Tensor,
 def nearest_two(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> tuple[Int[Tensor, " n"], Float[Tensor, "n 2"]]:
     """The nearest code as :func:`nearest` gives it, and the distances of the nearest and of the second nearest (of at least two)."""
     ids, best = [z.new_empty(0, dtype=torch.int64)], [z.new_empty(0, 2)]
-    for scores in _scores(z, codes):
+    for scores in _scores(z, codes, _half_square(codes.to(z.dtype))):
         groups = scores.amax(1).t()
         first = groups.max(1, keepdim=True)
         inside = _columns(scores, first.indices[:, 0])
@@ -50,8 +61,13 @@ def _columns(scores: Float[Tensor, "groups size m"], group: Int[Tensor, " m"]) -
     return scores[group, :, torch.arange(len(group), device=scores.device)]
 
 
-def _scores(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Iterator[Float[Tensor, "groups size m"]]:
-    """``e z - |e|^2 / 2``: the higher, the nearer. Filled up to whole groups with what is never the best.
+def _half_square(codes: Float[Tensor, "k d"]) -> Float[Tensor, " k"]:
+    """Half the squared length of each code, a part of the table at a time: tables may be larger than what else there is."""
+    return torch.cat([part.square().sum(1) / 2 for part in codes.split(_ROWS)])
+
+
+def _scores(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"], less: Float[Tensor, " k"]) -> Iterator[Float[Tensor, "groups size m"]]:
+    """``e z - less``: the higher, the better. Filled up to whole groups with what is never the best.
 
     Vectors lie along the last axis, so that a maximum over a group's codes compares whole rows of them.
     """
@@ -59,8 +75,8 @@ def _scores(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Iterator[Fl
     groups = math.isqrt(len(codes))
     size = -(-len(codes) // groups)
     missing = groups * size - len(codes)
-    bias = F.pad(-codes.square().sum(1) / 2, (0, missing), value=-torch.inf)[:, None]
-    padded = F.pad(codes, (0, 0, 0, missing))
+    bias = F.pad(-less, (0, missing), value=-torch.inf)[:, None]
+    padded = F.pad(codes, (0, 0, 0, missing)) if missing else codes  # a large table is not copied for nothing
     columns = _CACHED if z.device.type == "cpu" else max(_DEVICE_BYTES // (z.element_size() * len(codes)), 1)
     # One piece of memory for all parts: whoever takes a part is done with it before the next.
     memory = torch.empty(groups * size * min(columns, len(z)), dtype=z.dtype, device=z.device)

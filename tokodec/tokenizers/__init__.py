@@ -1,6 +1,6 @@
 """The tokenizers, one file a family. A new family adds its name to the two lines below."""
 
 from tokodec.entry import Entry, merge
-from tokodec.tokenizers import vq
+from tokodec.tokenizers import vq, vqgan
 
-MODELS: dict[str, Entry] = merge(vq.MODELS)
+MODELS: dict[str, Entry] = merge(vq.MODELS, vqgan.MODELS)

@@ -26,9 +26,9 @@ from tokodec.entry import Entry, Weights
 from tokodec.errors import InputError
 from tokodec.nn.pad import padded
 from tokodec.nn.pyramid import Level, PyramidDecoder, PyramidEncoder
-from tokodec.quantizers.base import Choice, Quantized, Quantizer
+from tokodec.quantizers.base import Choice, Quantized, SureQuantizer
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
-from tokodec.quantizers.vq import VectorQuantizer
+from tokodec.quantizers.ema import NormalisedEmaVectorQuantizer
 
 TOLERANCE = 1e-5
 """In coordinates as the quantizer compares them. The largest error of float32 that was seen is a sixth of it (see the card)."""
@@ -81,7 +81,7 @@ class ConvTokenizer(DiscreteTokenizer):
 
     bytes_per_pixel = 160
 
-    def __init__(self, config: ConvTokenizerConfig, quantizer: Quantizer) -> None:
+    def __init__(self, config: ConvTokenizerConfig, quantizer: SureQuantizer) -> None:
         super().__init__()
         self.config = config
         self.encoder = PyramidEncoder(_levels(config, config.encoder_blocks), quantizer.dim)
@@ -120,7 +120,7 @@ class ConvTokenizer(DiscreteTokenizer):
     def _fixed(self, z: Float[Tensor, "b d gh gw"]) -> Quantized:
         """By a quantizer that is not to learn any more."""
         ids = self.quantizer.ids(_sequence(z.float()))
-        return Quantized(z=self.quantizer.lookup(ids), ids=ids)
+        return Quantized(z=self.quantizer.lookup(ids), ids=ids, vocab=self.quantizer.vocab)
 
     def _measured(self, x: Pixels) -> Output:
         tokens = self.encode(x)
@@ -216,7 +216,7 @@ class VQTokenizer(ConvTokenizer):
     """With a normalised codebook."""
 
     def __init__(self, config: VQConfig) -> None:
-        super().__init__(config, VectorQuantizer(config.size, config.dim))
+        super().__init__(config, NormalisedEmaVectorQuantizer(config.size, config.dim))
 
 
 class FSQTokenizer(ConvTokenizer):

@@ -1,7 +1,6 @@
-"""Vector quantization with an L2-normalised codebook of few dimensions: the id of a vector is its nearest code's.
+"""Codebooks that follow the vectors that chose them: exponential moving averages, started by k-means, dead codes revived.
 
-Low dimension and unit length are what keeps a codebook of 16,384 in use. Training moves the codes by exponential moving
-averages of the vectors that chose them, starts them by k-means and gives dead ones a vector of the batch: the machinery of
+Low dimension and unit length are what keeps a codebook of 16,384 in use. Averages, k-means and revival are the machinery of
 lucidrains' vector-quantize-pytorch. What is stored and used is the codebook alone.
 
 Sources: van den Oord et al., "Neural discrete representation learning", NeurIPS 2017; Yu et al., "Vector-quantized image
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tokodec.quantizers.base import Choice, Quantized, Quantizer
+from tokodec.quantizers.base import Choice, Quantized, SureQuantizer, distance, straight_through
 from tokodec.quantizers.nearest import nearest, nearest_two
 from tokodec.quantizers.order import cluster_order
 
@@ -28,8 +27,11 @@ _DEAD = 0.25
 """A code that is chosen less often than this share of the mean is given a vector of the batch."""
 
 
-class VectorQuantizer(Quantizer):
-    """``size`` codes of ``dim`` coordinates; vectors and codes are compared at unit length."""
+class EmaVectorQuantizer(SureQuantizer):
+    """The nearest of ``size`` codes of ``dim`` coordinates, which no gradient moves."""
+
+    unit: bool = False
+    """Whether vectors and codes have unit length."""
 
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()
@@ -46,52 +48,68 @@ class VectorQuantizer(Quantizer):
             self.machine = VectorQuantize(
                 self.dim,
                 self.size,
-                use_cosine_sim=True,
+                use_cosine_sim=self.unit,
                 decay=0.99,
                 kmeans_init=True,
                 kmeans_iters=8,
                 threshold_ema_dead_code=_DEAD * _SEEN / self.size,  # type: ignore[arg-type]  # a number of vectors, whole or not
             ).to(self.codebook.device)
 
+    def compared(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Vectors as they are compared with codes."""
+        return z
+
+    def codes(self, dtype: torch.dtype) -> Float[Tensor, "k d"]:
+        """The table as it is compared and as the decoder sees it."""
+        return self.codebook.to(dtype)
+
     def sort(self, groups: int) -> None:
-        codes = self._codes(torch.float32)
+        codes = self.codes(torch.float32)
         self.codebook.copy_(codes[cluster_order(codes, groups)])
 
     def forward(self, z: Float[Tensor, "b n d"]) -> Quantized:
-        """Terms: ``commitment``, the mean squared distance of unit vectors from their codes, per coordinate."""
-        unit = F.normalize(z.float(), dim=-1)
+        """Terms: ``commitment``, the mean squared distance of vectors, as compared, from their codes, per coordinate."""
+        z = self.compared(z.float())
         with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
-            ids = self._learnt(unit.detach())
+            ids = self._learnt(z.detach())
             codes = self.lookup(ids)
-        commitment = (unit - codes).square().flatten(1).mean(1)
-        return Quantized(z=unit + (codes - unit).detach(), ids=ids, terms={"commitment": commitment})
+        return Quantized(z=straight_through(z, codes), ids=ids, vocab=self.vocab, terms={"commitment": distance(z, codes)})
 
-    def _learnt(self, unit: Float[Tensor, "b n d"]) -> Int[Tensor, "b n"]:
+    def _learnt(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n"]:
         """The ids of a batch, from which the codes then learn."""
         self.arm()
         assert self.machine is not None
-        vectors = unit.flatten(0, 1)
-        some = torch.randint(len(vectors), (_SEEN,), device=unit.device)
+        vectors = z.flatten(0, 1)
+        some = torch.randint(len(vectors), (_SEEN,), device=z.device)
         if not bool(self.machine._codebook.initted):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  no public name
             self.machine(vectors[some][None])
             self.codebook.copy_(self.machine.codebook)
-        ids = nearest(vectors, self._codes(unit.dtype))
+        ids = nearest(vectors, self.codes(z.dtype))
         self.machine.update_indices(vectors[some][None], ids[some][None])
         self.codebook.copy_(self.machine.codebook)
-        return ids.view(unit.shape[:2])
+        return ids.view(z.shape[:2])
 
     def ids(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n"]:
-        return nearest(F.normalize(z, dim=-1).flatten(0, 1), self._codes(z.dtype)).view(z.shape[:2])
+        return nearest(self.compared(z).flatten(0, 1), self.codes(z.dtype)).view(z.shape[:2])
 
     def choose(self, z: Float[Tensor, "b n d"]) -> Choice:
-        ids, distances = nearest_two(F.normalize(z, dim=-1).flatten(0, 1), self._codes(z.dtype))
-        # A step of every coordinate by m moves the unit vector by m sqrt(d), and each distance by no more.
+        ids, distances = nearest_two(self.compared(z).flatten(0, 1), self.codes(z.dtype))
+        # A step of every coordinate by m moves the vector by m sqrt(d), and each distance by no more.
         margin = (distances[:, 1] - distances[:, 0]) / 2 / self.dim**0.5
         return Choice(ids=ids.view(z.shape[:2]), margin=margin.view(z.shape[:2]))
 
     def lookup(self, ids: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
-        return self._codes(torch.float32)[ids]
+        return self.codes(torch.float32)[ids]
 
-    def _codes(self, dtype: torch.dtype) -> Float[Tensor, "k d"]:
+
+class NormalisedEmaVectorQuantizer(EmaVectorQuantizer):
+    """Vectors and codes are compared at unit length; the decoder sees codes of unit length."""
+
+    unit = True
+
+    def compared(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        return F.normalize(z, dim=-1)
+
+    def codes(self, dtype: torch.dtype) -> Float[Tensor, "k d"]:
         """At unit length; the stored ones are rounded to 16 bits."""
         return F.normalize(self.codebook.to(dtype), dim=1)

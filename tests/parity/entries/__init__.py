@@ -1,0 +1,11 @@
+"""Which entries there are: a file of recorded figures is the module of its name."""
+
+from collections.abc import Mapping
+
+from parity.entries import open_magvit2_ibq_fsq_bsq, vqgan
+from parity.harness import Finder
+
+FILES: Mapping[str, Finder] = {
+    "open-magvit2-ibq-fsq-bsq": open_magvit2_ibq_fsq_bsq.find,
+    "vqgan": vqgan.find,
+}

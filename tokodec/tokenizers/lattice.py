@@ -1,0 +1,156 @@
+"""What tokenizers of pictures share whose ids lie on one lattice.
+
+    x ── to_native ── latents ──> z (b,d,gh,gw) ── quantizer ──> ids (b,gh,gw[,k]) ── lookup ──> z_hat ── reconstruct ── from_native ──> x_hat
+
+In ``stable`` numerics an id does not depend on the batch, the number of threads or the memory layout: pictures are encoded one by one,
+in one layout, with layers that keep their order of summation (:mod:`tokodec.nn.mix`). Whoever can afford more overrides
+:meth:`LatticeTokenizer.settled`.
+"""
+
+import math
+from abc import abstractmethod
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tokodec.api import DiscreteTokenizer, Output, Pixels, Stream, Tokens
+from tokodec.errors import InputError
+from tokodec.nn.pad import padded
+from tokodec.quantizers.base import Quantizer
+
+Map = Float[Tensor, "b d gh gw"]
+
+
+class LatticeTokenizer(DiscreteTokenizer):
+    """Any size: pictures are filled up by replication to a multiple of ``window`` pixels, and cropped when decoded."""
+
+    quantizer: Quantizer
+    layout = torch.contiguous_format
+    window: int = 0
+    """Sides of what is encoded are multiples of it: of the stride, unless a model knows one size only."""
+
+    # --- what a family says
+
+    @abstractmethod
+    def latents(self, x: Float[Tensor, "b c h w"]) -> Map:
+        """The vectors before the quantizer, of pictures in the native range."""
+
+    @abstractmethod
+    def reconstruct(self, z: Map) -> Float[Tensor, "b c h w"]:
+        """Pictures in the native range, of the vectors that ids stand for."""
+
+    def to_native(self, x: Pixels) -> Float[Tensor, "b c h w"]:
+        """From [0, 1] to the range that the network knows: [-1, 1]."""
+        return x * 2 - 1
+
+    def from_native(self, x: Float[Tensor, "b c h w"]) -> Pixels:
+        """The inverse."""
+        return (x + 1) / 2
+
+    # --- training
+
+    def forward(self, x: Pixels, *, quality: Float[Tensor, " b"] | None = None) -> Output:
+        """Terms of each item: ``mse`` (RGB in [0, 1]) and what the quantizer adds; in eval mode ``bpp``, and what the tokenizer does."""
+        self.refuse(quality)
+        if not self.training:
+            return self._measured(x)
+        z = self.latents(self.to_native(self._filled(x)))
+        quantized = self.quantizer(sequence(z))
+        pixels = self.from_native(self.reconstruct(lattice(quantized.z, z.shape[2:])).float())
+        return output(x, self._cropped(pixels, x.shape[2:]), dict(quantized.terms), self._on_lattice(quantized.ids, z.shape[2:]))
+
+    def _measured(self, x: Pixels) -> Output:
+        tokens = self.encode(x)
+        bpp = (tokens.bits / (x.shape[2] * x.shape[3])).float().to(x.device)
+        return output(x, self.decode(tokens), {"bpp": bpp}, tokens.ids)
+
+    # --- the tokenizer
+
+    def encode(self, x: Pixels, *, quality: float | Float[Tensor, " b"] | None = None) -> Tokens:
+        """One stream, ``ids`` over (h, w), or (h, w, k) with several codebooks."""
+        self.refuse(quality)
+        filled = self.to_native(self._filled(x))
+        ids = self.numerics.choice(lambda: self.quick(filled), lambda: self.settled(filled))
+        return self._tokens(self._on_lattice(ids, self._grid(x.shape[2:])), (x.shape[2], x.shape[3]))
+
+    def quick(self, x: Float[Tensor, "b c h w"]) -> Int[Tensor, "b n *k"]:
+        """The ids of filled pictures in their native range."""
+        with self.numerics.transforms(x.device):
+            z = self.latents(x.contiguous(memory_format=torch.channels_last))
+        return self.quantizer.ids(sequence(z.float()))
+
+    def settled(self, x: Float[Tensor, "b c h w"]) -> Int[Tensor, "b n *k"]:
+        """The same, whatever the circumstances."""
+        with self.numerics.transforms(x.device):
+            return torch.cat([self.quantizer.ids(sequence(self.latents(one.contiguous()))) for one in x.split(1)])
+
+    def blank(self, size: tuple[int, ...]) -> Tokens:
+        """Tokens of one picture of ``size`` (h, w) without values, on the ``meta`` device."""
+        shape = (1, *self._grid(size), *self._codebooks)
+        return self._tokens(torch.empty(shape, dtype=torch.int64, device="meta"), (size[0], size[1]))
+
+    def decode(self, code: Tokens) -> Pixels:
+        """Pictures in [0, 1] of the size that was encoded.
+
+        Raises InputError for ids that the codebook does not have, and FingerprintMismatch for those of another model.
+        """
+        ids = self._checked(code)
+        grid = ids.shape[1:3]
+        z = lattice(self.quantizer.lookup(ids.flatten(1, 2)), grid)
+        with self.numerics.transforms(ids.device):
+            pixels = self.from_native(self.reconstruct(z.contiguous(memory_format=self.layout)).float())
+        return self._cropped(pixels, code.size).clamp(0, 1)
+
+    # ---
+
+    def _filled(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+        return padded(x, self.window or self.stride)
+
+    @staticmethod
+    def _cropped(x: Float[Tensor, "b c h w"], size: tuple[int, ...] | torch.Size) -> Float[Tensor, "b c h2 w2"]:
+        return x[..., : size[0], : size[1]]
+
+    def _grid(self, size: tuple[int, ...] | torch.Size) -> tuple[int, int]:
+        window = self.window or self.stride
+        high, wide = (math.ceil(n / window) * window // self.stride for n in size[:2])
+        return high, wide
+
+    @property
+    def _codebooks(self) -> tuple[int, ...]:
+        """The last axes of ids: none with one codebook."""
+        return () if len(self.quantizer.vocab) == 1 else (len(self.quantizer.vocab),)
+
+    def _on_lattice(self, ids: Int[Tensor, "b n *k"], grid: tuple[int, ...] | torch.Size) -> Int[Tensor, "b gh gw *k"]:
+        return ids.unflatten(1, tuple(grid))
+
+    def _tokens(self, ids: Int[Tensor, "b gh gw *k"], size: tuple[int, int]) -> Tokens:
+        axes = ("h", "w", "k") if self._codebooks else ("h", "w")
+        return self.signed({"ids": Stream(ids=ids, axes=axes, vocab=self.quantizer.vocab)}, size)
+
+    def _checked(self, code: Tokens) -> Int[Tensor, "b gh gw *k"]:
+        self.check_maker(code)
+        ids, grid = code.ids, self._grid(code.size)
+        if tuple(ids.shape[1:]) != (*grid, *self._codebooks):
+            several = f" of {self._codebooks[0]} codebooks" if self._codebooks else ""
+            found = tuple(ids.shape[1:])
+            raise InputError(f"pictures of {code.size[0]} x {code.size[1]} have {grid[0]} x {grid[1]} ids{several}, not {found}")
+        for one, size in zip(ids.unbind(-1) if self._codebooks else (ids,), self.quantizer.vocab, strict=True):
+            if one.numel() and not 0 <= int(one.min()) <= int(one.max()) < size:
+                raise InputError(f"ids are 0 to {size - 1}; these reach from {int(one.min())} to {int(one.max())}")
+        return ids
+
+
+def sequence(z: Map) -> Float[Tensor, "b n d"]:
+    """Places row by row."""
+    return z.flatten(2).transpose(1, 2)
+
+
+def lattice(z: Float[Tensor, "b n d"], grid: tuple[int, ...] | torch.Size) -> Map:
+    """The inverse."""
+    return z.transpose(1, 2).unflatten(2, tuple(grid))
+
+
+def output(x: Pixels, pixels: Pixels, terms: dict[str, Float[Tensor, " b"]], ids: Int[Tensor, "b ..."]) -> Output:
+    """With the squared error, which every tokenizer reports."""
+    return Output(pixels=pixels, terms={"mse": (pixels - x).square().flatten(1).mean(1), **terms}, aux={"ids": ids})
