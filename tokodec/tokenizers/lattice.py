@@ -14,12 +14,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tokodec.api import DiscreteTokenizer, Output, Pixels, Stream, Tokens
+from tokodec.api import DiscreteTokenizer, Output, Stream, Tokens
 from tokodec.errors import InputError
 from tokodec.nn.pad import padded
 from tokodec.quantizers.base import Quantizer
 
 Map = Float[Tensor, "b d gh gw"]
+Picture = Float[Tensor, "b c h w"]
+"""RGB in [0, 1], or what else :attr:`tokodec.entry.Entry.input` says."""
 
 
 class LatticeTokenizer(DiscreteTokenizer):
@@ -40,17 +42,17 @@ class LatticeTokenizer(DiscreteTokenizer):
     def reconstruct(self, z: Map) -> Float[Tensor, "b c h w"]:
         """Pictures in the native range, of the vectors that ids stand for."""
 
-    def to_native(self, x: Pixels) -> Float[Tensor, "b c h w"]:
+    def to_native(self, x: Picture) -> Picture:
         """From [0, 1] to the range that the network knows: [-1, 1]."""
         return x * 2 - 1
 
-    def from_native(self, x: Float[Tensor, "b c h w"]) -> Pixels:
+    def from_native(self, x: Picture) -> Picture:
         """The inverse."""
         return (x + 1) / 2
 
     # --- training
 
-    def forward(self, x: Pixels, *, quality: Float[Tensor, " b"] | None = None) -> Output:
+    def forward(self, x: Picture, *, quality: Float[Tensor, " b"] | None = None) -> Output:
         """Terms of each item: ``mse`` (RGB in [0, 1]) and what the quantizer adds; in eval mode ``bpp``, and what the tokenizer does."""
         self.refuse(quality)
         if not self.training:
@@ -60,14 +62,14 @@ class LatticeTokenizer(DiscreteTokenizer):
         pixels = self.from_native(self.reconstruct(lattice(quantized.z, z.shape[2:])).float())
         return output(x, self._cropped(pixels, x.shape[2:]), dict(quantized.terms), self._on_lattice(quantized.ids, z.shape[2:]))
 
-    def _measured(self, x: Pixels) -> Output:
+    def _measured(self, x: Picture) -> Output:
         tokens = self.encode(x)
         bpp = (tokens.bits / (x.shape[2] * x.shape[3])).float().to(x.device)
         return output(x, self.decode(tokens), {"bpp": bpp}, tokens.ids)
 
     # --- the tokenizer
 
-    def encode(self, x: Pixels, *, quality: float | Float[Tensor, " b"] | None = None) -> Tokens:
+    def encode(self, x: Picture, *, quality: float | Float[Tensor, " b"] | None = None) -> Tokens:
         """One stream, ``ids`` over (h, w), or (h, w, k) with several codebooks."""
         self.refuse(quality)
         filled = self.to_native(self._filled(x))
@@ -90,7 +92,7 @@ class LatticeTokenizer(DiscreteTokenizer):
         shape = (1, *self._grid(size), *self._codebooks)
         return self._tokens(torch.empty(shape, dtype=torch.int64, device="meta"), (size[0], size[1]))
 
-    def decode(self, code: Tokens) -> Pixels:
+    def decode(self, code: Tokens) -> Picture:
         """Pictures in [0, 1] of the size that was encoded.
 
         Raises InputError for ids that the codebook does not have, and FingerprintMismatch for those of another model.
@@ -151,6 +153,6 @@ def lattice(z: Float[Tensor, "b n d"], grid: tuple[int, ...] | torch.Size) -> Ma
     return z.transpose(1, 2).unflatten(2, tuple(grid))
 
 
-def output(x: Pixels, pixels: Pixels, terms: dict[str, Float[Tensor, " b"]], ids: Int[Tensor, "b ..."]) -> Output:
+def output(x: Picture, pixels: Picture, terms: dict[str, Float[Tensor, " b"]], ids: Int[Tensor, "b ..."]) -> Output:
     """With the squared error, which every tokenizer reports."""
     return Output(pixels=pixels, terms={"mse": (pixels - x).square().flatten(1).mean(1), **terms}, aux={"ids": ids})

@@ -1,26 +1,37 @@
 """Whose checkpoints an architecture takes."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from tokodec.api import Autoencoder
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
-from tokodec.codecs.walked import WalkedCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import dcvc
+from tokodec.pretrained.convert import dcvc, vqgan
 from tokodec.pretrained.convert.checkpoint import read_checkpoint
 from tokodec.pretrained.convert.compressai import COMPRESSAI
-from tokodec.zoo import create
+from tokodec.tokenizers.vqgan import VQGAN
+from tokodec.zoo import MODELS, create
+
+TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
+    LatentCodec: COMPRESSAI.take,
+    DcvcIntra: dcvc.take,
+    VQGAN: vqgan.take,
+}
+"""By class, what fills a model with a state dict of its authors, strictly."""
 
 
-def from_checkpoint(name: str, path: Path) -> WalkedCodec:
-    """The model ``name`` with weights of CompressAI or DCVC, ready to be used and saved.
+def from_checkpoint(name: str, path: Path) -> Autoencoder[Any]:
+    """The model ``name`` with weights of its authors, ready to be used and saved.
 
     Raises InputError, ModelNotFound, WeightsMismatch.
     """
     model = create(name)
-    if isinstance(model, LatentCodec):
-        return COMPRESSAI.take(model, read_checkpoint(path))
-    if isinstance(model, DcvcIntra):
-        return dcvc.take(model, read_checkpoint(path))
-    families = "factorized, hyperprior, joint_ar, cheng2020 and elic (CompressAI) and dcvc_intra (DCVC)"
-    raise InputError(f"{name} is no architecture of CompressAI or of DCVC; those are in the families {families}")
+    assert isinstance(model, Autoencoder)
+    take = next((take for kind, take in TAKERS.items() if isinstance(model, kind)), None)
+    if take is None:
+        kinds = tuple(TAKERS)
+        families = sorted({entry.family for entry in MODELS.values() if issubclass(entry.build, kinds)})
+        raise InputError(f"{name} has no weights elsewhere that could be converted; those of these families have: {', '.join(families)}")
+    return take(model, read_checkpoint(path))
