@@ -7,6 +7,10 @@ from torch import Tensor
 torch.set_num_threads(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--parity-dir", metavar="DIR", help="reproduce every recorded entry of the files DIR/*.golden.json")
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from parity import reference
+from parity import reference, ties
 from torch import Tensor
 
 from tokodec.pretrained.convert.names import Names
@@ -23,13 +23,14 @@ Found = Mapping[str, Tensor | float | int]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """``run`` gives every tensor that is recorded. ``deep`` are those behind more than 30 layers. ``model``: a name of the zoo."""
+    """``run`` gives every tensor that is recorded, and is shown what is recorded because of near-ties (:mod:`parity.ties`).
 
-    run: Callable[[], Found]
+    ``deep`` are those behind more than 30 layers. ``model``: a name of the zoo.
+    """
+
+    run: Callable[[Mapping[str, Any]], Found]
     model: str = ""
     deep: tuple[str, ...] = ()
-    ids: Mapping[str, str] = field(default_factory=dict)
-    """By name of ids, the tensor that they were chosen from."""
 
     @property
     def slow(self) -> bool:
@@ -51,7 +52,7 @@ def entries(folder: Path) -> list[tuple[str, str, dict[str, Any]]]:
 def compare(case: Case, recorded: Mapping[str, Any]) -> list[str]:
     """What differs, a line each; nothing for an entry that is reproduced."""
     with torch.inference_mode():
-        found = case.run()
+        found = case.run(recorded)
     wrong = [f"{name} is not computed" for name in recorded.keys() - found.keys()]
     for name in recorded.keys() & found.keys():
         wrong += [f"{name}: {line}" for line in _differences(case, name, recorded[name], found[name])]
@@ -69,29 +70,21 @@ def _differences(case: Case, name: str, recorded: Any, found: Tensor | float) ->
 
 def filled(name: str, names: Names, *, parts: Sequence[str] = ()) -> Any:
     """A model of the zoo with weights by formula. ``parts``: modules of the authors whose keys count without their name."""
-    with torch.device("meta"):
-        model = create(name)
-    model = model.to_empty(device="cpu")
-    fresh = create(name, {}) if any(True for _ in model.buffers()) else None
-    if fresh is not None:
-        model = fresh
+    model = create(name)
     for own, parameter in model.named_parameters():
         key = names.upstream(own)
         part = next((p for p in parts if key.startswith(p)), "")
-        parameter.data.copy_(reference.weight(key.removeprefix(part), _shape(parameter)).view(parameter.shape))
+        parameter.data.copy_(reference.weight(key.removeprefix(part), tuple(parameter.shape)))
     return model.eval().requires_grad_(requires_grad=False)
 
 
-def lattice_figures(model: LatticeTokenizer, x: Tensor) -> dict[str, Tensor]:
+def lattice_figures(model: LatticeTokenizer, x: Tensor, recorded: Mapping[str, Any]) -> dict[str, Tensor]:
     """What is recorded of most tokenizers: ``x`` in their native range."""
     z = model.latents(x)
-    ids = model.quantizer.ids(sequence(z))
+    ids = ties.settled(model.quantizer, sequence(z), model.quantizer.ids(sequence(z)), recorded["indices"])
     quant = lattice(model.quantizer.lookup(ids), z.shape[2:])
-    return {"pre_quant": z, "indices": ids.flatten(), "quant": quant, "recon": model.reconstruct(quant), "recon_from_codes": model.reconstruct(quant)}
-
-
-def _shape(parameter: Tensor) -> tuple[int, ...]:
-    return tuple(parameter.shape)
+    recon = model.reconstruct(quant)
+    return {"pre_quant": z, "indices": ids.flatten(), "quant": quant, "recon": recon, "recon_from_codes": recon}
 
 
 def _parameters(name: str) -> int:

@@ -7,10 +7,12 @@ diffusion: tokenizer is key to visual generation", ICLR 2024 (MAGVIT-v2); the co
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 _FLOOR = 1e-5
+_SMALL_FLOOR = 1e-8
 Terms = dict[str, Float[Tensor, " b"]]
 
 
@@ -24,7 +26,7 @@ class SoftEntropy:
         """``logits``: the higher, the nearer, such as minus squared distances. In nats."""
         log_p = (logits / self.temperature).log_softmax(-1)
         p = log_p.exp()
-        return _terms(-(p * log_p).sum(-1).mean(1), p.flatten(0, 1).mean(0))
+        return _terms(-(p * log_p).sum(-1).mean(1), p.flatten(0, 1).mean(0), _FLOOR)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +41,34 @@ class BitEntropy:
 
     def __call__(self, z: Float[Tensor, "b n d"]) -> Terms:
         """``z``: the vectors whose signs are the code. In nats."""
-        logits = 4 * z / self.temperature
-        both = torch.stack([torch.nn.functional.logsigmoid(-logits), torch.nn.functional.logsigmoid(logits)], -1)
-        sample = -(both.exp() * both).sum((-2, -1)).mean(1)
-        p = both.exp().flatten(0, 1)
-        half = p.shape[1] // 2
-        return _terms(sample, (_joint(p[:, :half]).T @ _joint(p[:, half:])).flatten() / len(p))
+        log_p = _log_bits(z, self.temperature)
+        p = log_p.exp()
+        half, places = z.shape[-1] // 2, p.flatten(0, 1)
+        joint = _joint(places[:, :half]).T @ _joint(places[:, half:]) / len(places)
+        return _terms(-(p * log_p).sum((-2, -1)).mean(1), joint.flatten(), _FLOOR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupEntropy:
+    """The same for groups of ``size`` bits, summed over them: a bound of what it is for all bits, at a matrix of ``2^size`` columns."""
+
+    size: int
+    temperature: float
+
+    def __call__(self, z: Float[Tensor, "b n d"]) -> Terms:
+        """``z``: the vectors whose signs are the code. In nats."""
+        found: list[Terms] = []
+        for part in _log_bits(z, self.temperature).exp().flatten(0, 1).split(self.size, 1):
+            joint = _joint(part)
+            sample = -(joint * (joint + _SMALL_FLOOR).log()).sum(1)
+            found.append(_terms(sample.view(z.shape[:2]).mean(1), joint.mean(0), _SMALL_FLOOR))
+        return {name: torch.stack([terms[name] for terms in found]).sum(0) for name in found[0]}
+
+
+def _log_bits(z: Float[Tensor, "b n d"], temperature: float) -> Float[Tensor, "b n d 2"]:
+    """Logarithms of the probabilities that each bit is not set, and that it is."""
+    logits = 4 * z / temperature
+    return torch.stack([F.logsigmoid(-logits), F.logsigmoid(logits)], -1)
 
 
 def _joint(p: Float[Tensor, "m d 2"]) -> Float[Tensor, "m codes"]:
@@ -55,6 +79,6 @@ def _joint(p: Float[Tensor, "m d 2"]) -> Float[Tensor, "m codes"]:
     return joint
 
 
-def _terms(sample: Float[Tensor, " b"], mean: Float[Tensor, " k"]) -> Terms:
-    batch = -(mean * (mean + _FLOOR).log()).sum()
+def _terms(sample: Float[Tensor, " b"], mean: Float[Tensor, " k"], floor: float) -> Terms:
+    batch = -(mean * (mean + floor).log()).sum()
     return {"sample_entropy": sample, "batch_entropy": batch.expand(len(sample))}

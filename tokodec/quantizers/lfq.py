@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tokodec.errors import InputError
 from tokodec.quantizers.base import Quantized, Quantizer, distance, straight_through
 from tokodec.quantizers.bits import bits_of, number_of
-from tokodec.quantizers.entropy import BitEntropy, Terms
+from tokodec.quantizers.entropy import BitEntropy, GroupEntropy
 
 
 class BitQuantizer(Quantizer):
@@ -91,19 +91,16 @@ class BinarySphericalQuantizer(BitQuantizer):
 
     def __init__(self, dim: int, groups: int = 1, entropy_group: int = 1) -> None:
         super().__init__(dim, groups)
-        self.entropy_group, self.scale = entropy_group, dim**-0.5
+        self.scale = dim**-0.5
+        self.entropy = GroupEntropy(size=entropy_group, temperature=dim**0.5)
 
     def forward(self, z: Float[Tensor, "b n d"]) -> Quantized:
         with torch.autocast(z.device.type, enabled=False):
             z = F.normalize(z.float(), dim=-1)
             bits = self.bits(z)
             codes = self.vectors(bits)
-            terms = {"commitment": distance(z, codes) * self.dim, **self._entropies(z)}
+            terms = {"commitment": distance(z, codes) * self.dim, **self.entropy(z)}
         return Quantized(z=straight_through(z, codes), ids=self.numbered(bits), vocab=self.vocab, terms=terms)
-
-    def _entropies(self, z: Float[Tensor, "b n d"]) -> Terms:
-        each = [BitEntropy(temperature=1 / self.scale)(part) for part in z.split(self.entropy_group, -1)]
-        return {name: torch.stack([terms[name] for terms in each]).sum(0) for name in each[0]}
 
     def vectors(self, bits: Bool[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         return (bits.float() * 2 - 1) * self.scale

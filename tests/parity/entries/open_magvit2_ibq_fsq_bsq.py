@@ -1,7 +1,9 @@
 """Entries of SEED-Voken (Open-MAGVIT2, IBQ) and of BSQ-ViT."""
 
 import re
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from parity import reference
 from parity.harness import Case, Found, filled, lattice_figures
@@ -21,6 +23,6 @@ def find(entry: str) -> Case | None:
     return None
 
 
-def _ibq(name: str) -> Found:
+def _ibq(name: str, recorded: Mapping[str, Any]) -> Found:
     model = filled(name, vqgan.names_of(create(name)), parts=PARTS)
-    return lattice_figures(model, reference.picture(256))
+    return lattice_figures(model, reference.picture(256), recorded)

@@ -1,6 +1,8 @@
 """Entries of taming-transformers, latent-diffusion and LlamaGen."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from parity import reference
 from parity.harness import Case, Found, filled, lattice_figures
@@ -21,12 +23,12 @@ NAMES = {
 def find(entry: str) -> Case | None:
     """The case of an entry."""
     name = NAMES.get(entry)
-    return name and Case(run=partial(_run, name), model=name, deep=("recon", "recon_from_codes"))
+    return Case(run=partial(_run, name), model=name, deep=("recon", "recon_from_codes")) if name else None
 
 
-def _run(name: str) -> Found:
+def _run(name: str, recorded: Mapping[str, Any]) -> Found:
     model = filled(name, names_of(create(name)))
-    found = lattice_figures(model, reference.picture(256))
+    found = lattice_figures(model, reference.picture(256), recorded)
     z, codes = (sequence(found[k]) for k in ("pre_quant", "quant"))
     # The loss that its authors call legacy: a quarter on the codes' side.
     return {**found, "quant_loss": float(distance(z, codes)) * 1.25}
