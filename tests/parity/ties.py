@@ -54,4 +54,4 @@ def _scores(quantizer: VectorQuantizer, z: Tensor) -> Tensor:
     """Minus distances, or dot products."""
     if isinstance(quantizer, IndexBackpropagationQuantizer):
         return z @ quantizer.codebook.double().T
-    return -torch.cdist(quantizer.compared(z), quantizer.codes().double())
+    return -torch.cdist(quantizer.compared(z[None])[0], quantizer.codes().double())

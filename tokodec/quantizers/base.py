@@ -13,11 +13,11 @@ from torch import Tensor, nn
 class Quantized:
     """Vectors as the decoder will see them (gradients reach what went in), their ids, and unweighted terms for a loss.
 
-    ``ids`` have a last axis where a vector has several, one of each of ``vocab``.
+    ``ids`` have a last axis where a vector has several, one of each of ``vocab``. There are as many as vectors, but for scales.
     """
 
     z: Float[Tensor, "b n e"]
-    ids: Int[Tensor, "b n *k"]
+    ids: Int[Tensor, "b m *k"]
     vocab: tuple[int, ...]
     terms: Mapping[str, Float[Tensor, " b"]] = field(default_factory=dict)
 
