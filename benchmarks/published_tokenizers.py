@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
-    bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001  there is no public name
     x = torch.nn.functional.interpolate(crops()[: a.batch], size=(a.size, a.size), mode="bicubic").clamp(0, 1)
     where = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__, "bfloat16": bf16, "threads": a.threads}
     print(where, flush=True)

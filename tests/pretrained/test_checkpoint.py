@@ -75,7 +75,9 @@ class TestNames:
 
     def test_what_is_named_is_filled(self) -> None:
         weight = torch.randn(2, 3, 1, 1)
-        model = self.names.fill(nn.Linear(3, 2), {"net.w": weight, "net.b": torch.ones(2), "net.loss.x": torch.ones(1), "other": torch.ones(1)})
+        model = self.names.fill(
+            nn.Linear(3, 2), {"net.w": weight, "net.b": torch.ones(2), "net.loss.x": torch.ones(1), "other": torch.ones(1)}
+        )
         assert torch.equal(model.weight, weight.view(2, 3))
 
     @pytest.mark.parametrize(

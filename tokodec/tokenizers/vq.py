@@ -27,8 +27,8 @@ from tokodec.errors import InputError
 from tokodec.nn.pad import padded
 from tokodec.nn.pyramid import Level, PyramidDecoder, PyramidEncoder
 from tokodec.quantizers.base import Choice, Quantized, SureQuantizer
-from tokodec.quantizers.fsq import FiniteScalarQuantizer
 from tokodec.quantizers.ema import NormalisedEmaVectorQuantizer
+from tokodec.quantizers.fsq import FiniteScalarQuantizer
 
 TOLERANCE = 1e-5
 """In coordinates as the quantizer compares them. The largest error of float32 that was seen is a sixth of it (see the card)."""

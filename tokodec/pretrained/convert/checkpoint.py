@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from tokodec.errors import InputError, ModelNotFound
-
 
 _KEYS = ("ema", "ema_state_dict", "state_dict", "model", "model_state_dict", "net")
 """Where training checkpoints keep weights; moving averages first."""
