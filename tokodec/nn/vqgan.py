@@ -25,7 +25,8 @@ Resized = Float[Tensor, "b c2 h2 w2"]
 @dataclass(frozen=True, kw_only=True)
 class Shape:
     """Levels from the finest to the coarsest: their widths; how many of the steps between them halve the size, from the finest on in
-    the encoder and from the coarsest on in the decoder; residual blocks of each; which have attention after every block.
+    the encoder and from the coarsest on in the decoder; residual blocks of each; which have attention after every block; the features
+    before the first level of the encoder, where they are not as many as in it.
     """
 
     widths: tuple[int, ...]
@@ -33,18 +34,19 @@ class Shape:
     halvings: int
     attention: tuple[bool, ...]
     groups: int = 32
+    stem: int | None = None
 
 
 class ResidualBlock(nn.Module):
     """``x + conv(act(norm(conv(act(norm(x))))))``, with a 1x1 convolution beside it where widths differ."""
 
-    def __init__(self, channels: int, width: int, groups: int) -> None:
+    def __init__(self, channels: int, width: int, groups: int, *, bias: bool = True) -> None:
         super().__init__()
         self.norm1 = norm(channels, groups)
-        self.conv1 = Conv(channels, width, 3, padding=1)
+        self.conv1 = Conv(channels, width, 3, padding=1, bias=bias)
         self.norm2 = norm(width, groups)
-        self.conv2 = Conv(width, width, 3, padding=1)
-        self.shortcut = Mix(channels, width) if channels != width else nn.Identity()
+        self.conv2 = Conv(width, width, 3, padding=1, bias=bias)
+        self.shortcut = Mix(channels, width, bias=bias) if channels != width else nn.Identity()
 
     def forward(self, x: Map) -> Resized:
         h = self.conv1(swish(self.norm1(x)))
@@ -108,7 +110,7 @@ class Encoder(nn.Module):
 
     def __init__(self, shape: Shape, z: int, channels: int = 3) -> None:
         super().__init__()
-        first, last = shape.widths[0], shape.widths[-1]
+        first, last = shape.stem or shape.widths[0], shape.widths[-1]
         self.conv_in = Conv(channels, first, 3, padding=1)
         wider = zip((first, *shape.widths), shape.widths, strict=False)
         self.levels = nn.ModuleList(
@@ -123,7 +125,11 @@ class Encoder(nn.Module):
         h = self.conv_in(x)
         for level in self.levels:
             h = level(h)
-        return self.conv_out(swish(self.norm_out(self.middle(h))))
+        return self.head(self.middle(h))
+
+    def head(self, h: Map) -> Resized:
+        """What comes last."""
+        return self.conv_out(swish(self.norm_out(h)))
 
 
 class Decoder(nn.Module):
@@ -145,6 +151,10 @@ class Decoder(nn.Module):
         h = self.middle(self.conv_in(z))
         for level in self.levels:
             h = level(h)
+        return self.head(h)
+
+    def head(self, h: Map) -> Resized:
+        """What comes last."""
         return self.conv_out(swish(self.norm_out(h)))
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
-from parity.entries import open_magvit2_ibq_fsq_bsq, quantizers_2d, vqgan
+from parity.entries import bae_elm, cosmos_image, open_magvit2_ibq_fsq_bsq, quantizers_2d, vqgan
 from parity.harness import Finder
 
 FILES: Mapping[str, Finder] = {
+    "bae-elm": bae_elm.find,
+    "cosmos-image": cosmos_image.find,
     "open-magvit2-ibq-fsq-bsq": open_magvit2_ibq_fsq_bsq.find,
     "quantizers-2d": quantizers_2d.find,
     "vqgan": vqgan.find,
