@@ -8,9 +8,10 @@ from tokodec.api import Autoencoder
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import dcvc, vqgan
+from tokodec.pretrained.convert import bsqvit, dcvc, vqgan
 from tokodec.pretrained.convert.checkpoint import read_checkpoint
 from tokodec.pretrained.convert.compressai import COMPRESSAI
+from tokodec.tokenizers.bsqvit import BSQViT
 from tokodec.tokenizers.vqgan import VQGAN
 from tokodec.zoo import MODELS, create
 
@@ -18,6 +19,7 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     LatentCodec: COMPRESSAI.take,
     DcvcIntra: dcvc.take,
     VQGAN: vqgan.take,
+    BSQViT: bsqvit.take,
 }
 """By class, what fills a model with a state dict of its authors, strictly."""
 
