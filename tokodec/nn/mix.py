@@ -33,10 +33,14 @@ class Mix(nn.Conv2d):
 
 
 class ThinLinear(nn.Linear):
-    """A linear map of sequences: what :class:`Mix` is for maps. With few outputs in float64."""
+    """A linear map of sequences: what :class:`Mix` is for maps."""
 
     def forward(self, x: Float[Tensor, "... c"]) -> Float[Tensor, "... d"]:  # type: ignore[override]
-        if self.out_features >= _THIN or x.dtype != torch.float32 or torch.is_autocast_enabled(x.device.type):
-            return super().forward(x)
-        bias = self.bias.double() if self.bias is not None else None
-        return F.linear(x.double(), self.weight.double(), bias).float()
+        return thin(x, self.weight, self.bias)
+
+
+def thin(x: Float[Tensor, "... c"], weight: Float[Tensor, "d c"], bias: Float[Tensor, " d"] | None) -> Float[Tensor, "... d"]:
+    """A linear map; with few outputs in float64."""
+    if len(weight) >= _THIN or x.dtype != torch.float32 or torch.is_autocast_enabled(x.device.type):
+        return F.linear(x, weight, bias)
+    return F.linear(x.double(), weight.double(), bias.double() if bias is not None else None).float()

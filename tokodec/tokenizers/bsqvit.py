@@ -12,12 +12,12 @@ Source: Zhao, Xiong and Kraehenbuehl, "Image and video tokenization with binary 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokodec.entry import Entry, Origin, Weights
 from tokodec.nn.mix import ThinLinear
+from tokodec.nn.patch import patches, picture
 from tokodec.nn.transformer import Trunk, blocks, positions
 from tokodec.quantizers.lfq import BinarySphericalQuantizer
 from tokodec.tokenizers.lattice import LatticeTokenizer
@@ -77,7 +77,7 @@ class Encoder(nn.Module):
         self.tower = Tower(config)
 
     def forward(self, x: Float[Tensor, "b 3 s s"]) -> Sequence:
-        return self.tower(self.embed(F.pixel_unshuffle(x, self.patch).flatten(2).transpose(1, 2)))
+        return self.tower(self.embed(patches(x, self.patch)))
 
 
 class Decoder(nn.Module):
@@ -92,7 +92,7 @@ class Decoder(nn.Module):
 
     def forward(self, h: Sequence) -> Float[Tensor, "b 3 s s"]:
         samples = self.out(torch.tanh(self.rise(self.tower(h))))
-        return F.pixel_shuffle(samples.transpose(1, 2).unflatten(2, (self.grid, self.grid)), self.patch)
+        return picture(samples, self.patch, (self.grid, self.grid))
 
 
 class BSQViT(LatticeTokenizer):

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tokodec.api import DiscreteTokenizer, Output, Pixels, Stream, Tokens
+from tokodec.api import DiscreteTokenizer, Output, Pixels, Sampler, Stream, Tokens
 from tokodec.entropy.idprior import IdPrior
 from tokodec.entry import Entry, Weights
 from tokodec.errors import InputError
@@ -161,11 +161,12 @@ class ConvTokenizer(DiscreteTokenizer):
         ids = torch.empty(1, *grid, dtype=torch.int64, device="meta")
         return self.signed({"ids": Stream(ids=ids, axes=("h", "w"), vocab=(self.quantizer.size,))}, size)
 
-    def decode(self, code: Tokens) -> Pixels:
+    def decode(self, code: Tokens, *, sampler: Sampler | None = None) -> Pixels:
         """Pictures in [0, 1] of the size that was encoded.
 
         Raises InputError for ids that the codebook does not have, and FingerprintMismatch for those of another model.
         """
+        self.refuse_sampler(sampler)
         ids = self._checked(code)
         z = _lattice(self.quantizer.lookup(ids.flatten(1)), ids.shape[1:])
         with self.numerics.transforms(ids.device):

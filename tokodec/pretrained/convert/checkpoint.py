@@ -13,7 +13,8 @@ from tokodec.errors import InputError, ModelNotFound
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file of safetensors or of torch, also where it is ``state_dict`` of a training checkpoint.
+    """The state dict in a file of safetensors or of torch, also where it is ``state_dict`` of a training checkpoint: its moving average, where
+    the checkpoint calls one ``ema_state_dict``.
 
     Raises ModelNotFound for a file that cannot be read, and InputError for one that holds something else.
     """
@@ -24,7 +25,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # noqa: BLE001  whatever a file that is none makes of the parsers
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path} holds no weights that can be read without running code ({reason:.120})") from None
-    for key in ("state_dict", "model", "model_state_dict", "net"):
+    for key in ("ema_state_dict", "state_dict", "model", "model_state_dict", "net"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
     if not isinstance(found, Mapping) or not found or not all(isinstance(v, Tensor) for v in found.values()):

@@ -8,10 +8,12 @@ from tokodec.api import Autoencoder
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import bsqvit, dcvc, vqgan
+from tokodec.pretrained.convert import bsqvit, dcvc, fourm, vqgan
 from tokodec.pretrained.convert.checkpoint import read_checkpoint
 from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.tokenizers.bsqvit import BSQViT
+from tokodec.tokenizers.fourm import FourMEncoder
+from tokodec.tokenizers.fourm_vectors import FourMVectors
 from tokodec.tokenizers.vqgan import VQGAN
 from tokodec.zoo import MODELS, create
 
@@ -20,6 +22,8 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     DcvcIntra: dcvc.take,
     VQGAN: vqgan.take,
     BSQViT: bsqvit.take,
+    FourMEncoder: fourm.take,
+    FourMVectors: fourm.take_vectors,
 }
 """By class, what fills a model with a state dict of its authors, strictly."""
 
