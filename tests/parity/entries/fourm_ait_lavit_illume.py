@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from parity import reference
 from parity.harness import Case, Found, filled
 from torch import Tensor
@@ -22,6 +23,8 @@ INPUTS = {
 
 def find(entry: str) -> Case | None:
     """The case of an entry."""
+    if entry == "4m rgb_16k 224 (pos_emb keep sincos)":
+        return Case(run=_divae, model="fourm_rgb_16k", deep=("unet_out_t500_noisy_is_x",))
     found = INPUTS.get(entry)
     return Case(run=partial(_run, *found), model=found[0], deep=("recon",)) if found else None
 
@@ -43,3 +46,13 @@ def _run(name: str, x: Tensor, _recorded: Mapping[str, Any]) -> Found:
     # Several ids of a place stand before the lattice there.
     tokens = ids.movedim(-1, 1) if ids.ndim == 3 else ids
     return {"tokens": tokens.unflatten(-1, z.shape[2:]), "quant": quant, "recon": model.reconstruct(quant)}
+
+
+def _divae(_recorded: Mapping[str, Any]) -> Found:
+    """The decoder once, with the picture itself in place of noise."""
+    x, model = reference.picture(224), formed("fourm_rgb_16k")
+    z = model.latents(x)
+    ids = model.quantizer.ids(sequence(z))
+    quant = lattice(model.quantizer.lookup(ids), z.shape[2:])
+    found = model.predicted(x, torch.tensor([500]), quant)
+    return {"tokens": ids.unflatten(-1, z.shape[2:]), "quant": quant, "unet_out_t500_noisy_is_x": found, "codes_lookup": quant}
