@@ -114,9 +114,9 @@ class UNet(nn.Module):
         self.time = nn.ModuleList([ThinLinear(shape.width, shape.time), ThinLinear(shape.time, shape.time)])
         self.inputs = nn.ModuleList([Plain(channels, shape.widths[0], 1), *_down(shape)])
         last = shape.widths[-1]
-        self.middle = nn.ModuleList([
-            ResidualBlock(last, last, shape), PlaceAttention(last, shape.groups), ResidualBlock(last, last, shape)
-        ])
+        self.middle = nn.ModuleList(
+            [ResidualBlock(last, last, shape), PlaceAttention(last, shape.groups), ResidualBlock(last, last, shape)]
+        )
         self.outputs = nn.ModuleList(_up(shape))
         self.norm = nn.GroupNorm(shape.groups, shape.widths[0])
         self.out = nn.Conv2d(shape.widths[0], out, 3, padding=1)

@@ -199,9 +199,7 @@ _TINY = FourMConfig(patch=8, width=16, depth=1, heads=2, grid=4, size=64, dim=4)
 
 MODELS = {
     "fourm_rgb_1k": Entry(build=FourM, config=FourMConfig(), family="fourm"),
-    "fourm_semseg_4k": Entry(
-        build=FourMLabels, config=_SEMSEG, family="fourm", origin=origin("semseg_4k_224-448"), input="labels:134"
-    ),
+    "fourm_semseg_4k": Entry(build=FourMLabels, config=_SEMSEG, family="fourm", origin=origin("semseg_4k_224-448"), input="labels:134"),
     "fourm_clip_b16_8k": _features(512, "features:512", "CLIP-B16_8k_224-448"),
     "fourm_dinov2_b14_8k": _features(768, "features:768", "DINOv2-B14_8k_224-448"),
     "fourm_imagebind_h14_8k": _features(1280, "features:1280", "ImageBind-H14_8k_224-448"),

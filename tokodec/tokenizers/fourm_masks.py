@@ -1,6 +1,7 @@
 """The tokenizer of 4M-21 for masks of single objects, 64 x 64 pixels, from Segment Anything.
 
-    x ── patches ── transformer ── quant_proj ──> ids ── row ── post_quant_proj ── transformer ── patches ── convolutions ── sigmoid ──> x_hat
+    x ── patches ── transformer ── quant_proj ──> z ── direction ──> ids
+    ids ── row ── post_quant_proj ── transformer ── patches ── convolutions ── sigmoid ──> x_hat
 
 Source: Bachmann et al., "4M-21", NeurIPS 2024 (apple/ml-4m); the convolutions are blocks of Liu et al., "A ConvNet for the 2020s",
 CVPR 2022.

@@ -48,7 +48,7 @@ class Perceptrons(nn.Module):
         self.perceptrons = nn.ModuleList(Perceptron(config.width, 4 * config.width) for _ in range(config.depth))
         self.leave = ThinLinear(config.width, out)
 
-    def forward(self, x: Sequence) -> Sequence:
+    def forward(self, x: Sequence) -> Float[Tensor, "b n d"]:
         h = self.enter(x)
         for norm, perceptron in zip(self.norms, self.perceptrons, strict=True):
             h = h + perceptron(norm(h))
@@ -71,10 +71,10 @@ class FourMVectors(AsItIs):
         self.post_quant_proj = ThinLinear(config.dim, config.width)
         self.decoder = Perceptrons(config, config.width, config.channels)
 
-    def latents(self, x: Vectors) -> Vectors:
+    def latents(self, x: Vectors) -> Float[Tensor, "b d h w"]:
         return lattice(self.quant_proj(self.encoder(sequence(x))), x.shape[2:])
 
-    def reconstruct(self, z: Vectors) -> Vectors:
+    def reconstruct(self, z: Float[Tensor, "b d h w"]) -> Vectors:
         return lattice(self.decoder(self.post_quant_proj(sequence(z))), z.shape[2:])
 
     def forward(self, x: Vectors, *, quality: Float[Tensor, " b"] | None = None) -> Output:
@@ -108,7 +108,5 @@ MODELS = {
         origin=origin("ImageBind-H14-global_8k_16_224"),
         input="features:1280",
     ),
-    "fourm_human_poses_1k": Entry(
-        build=FourMPoses, config=_POSES, family="fourm", origin=origin("human-poses_1k_8"), input="poses:207"
-    ),
+    "fourm_human_poses_1k": Entry(build=FourMPoses, config=_POSES, family="fourm", origin=origin("human-poses_1k_8"), input="poses:207"),
 }

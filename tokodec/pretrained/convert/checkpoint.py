@@ -13,8 +13,9 @@ from tokodec.errors import InputError, ModelNotFound
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file of safetensors or of torch, also where it is ``state_dict`` of a training checkpoint: its moving average, where
-    the checkpoint calls one ``ema_state_dict``.
+    """The state dict in a file of safetensors or of torch, also where it is ``state_dict`` of a training checkpoint.
+
+    The moving average, where a checkpoint has one as ``ema_state_dict``.
 
     Raises ModelNotFound for a file that cannot be read, and InputError for one that holds something else.
     """

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from tokodec.nn.unet import PlaceAttention, Step
 from tokodec.pretrained.convert.names import Names
-from tokodec.nn.unet import Step
 from tokodec.tokenizers.fourm import FourMEncoder
 from tokodec.tokenizers.fourm_divae import FourMDivae
 from tokodec.tokenizers.fourm_vectors import FourMVectors
@@ -83,11 +83,15 @@ def names_of(model: FourMEncoder | FourMVectors) -> Names:
 def divae(model: FourMDivae) -> Names:
     """Of a model with a U-Net."""
     ups = [
-        (rf"^decoder\.outputs\.{i}\.resize\.", f"decoder.output_blocks.{i}.{2 if any(True for _ in step.attention.parameters()) else 1}.conv.")
+        (rf"^decoder\.outputs\.{i}\.resize\.", f"decoder.output_blocks.{i}.{2 if _attends(step) else 1}.conv.")
         for i, step in enumerate(model.decoder.outputs)
-        if isinstance(step, Step)
     ]
     return Names(renames=(*ups, *_UNET, *_TRUNK), ignored=_IGNORED)
+
+
+def _attends(step: nn.Module) -> bool:
+    assert isinstance(step, Step)
+    return isinstance(step.attention, PlaceAttention)
 
 
 def take(model: ModelT, checkpoint: Mapping[str, Tensor]) -> ModelT:
