@@ -1,7 +1,8 @@
 """Diffusion with a network that predicts the picture itself: noise for training, and pictures out of noise.
 
 Sources: Ho et al., "Denoising diffusion probabilistic models", NeurIPS 2020; Song et al., "Denoising diffusion implicit models",
-ICLR 2021 (DDIM); Lin et al., "Common diffusion noise schedules and sample steps are flawed", WACV 2024 (steps are counted from the end).
+ICLR 2021 (DDIM); Lin et al., "Common diffusion noise schedules and sample steps are flawed", WACV 2024 (nothing is left at the last
+time, and steps are counted from there).
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ Predict = Callable[[Map, Int[Tensor, " b"]], Map]
 
 @dataclass(frozen=True, kw_only=True)
 class LinearSchedule:
-    """Noise grows evenly from ``first`` to ``last`` in ``times`` times."""
+    """Noise grows evenly from ``first`` to ``last`` in ``times`` times, then is stretched so that at the last time nothing else is left."""
 
     times: int = 1000
     first: float = 1e-4
@@ -26,7 +27,8 @@ class LinearSchedule:
 
     def kept(self) -> Float[Tensor, " t"]:
         """The share of the picture's variance that is left at each time."""
-        return (1 - torch.linspace(self.first, self.last, self.times, dtype=torch.float64)).cumprod(0)
+        root = (1 - torch.linspace(self.first, self.last, self.times, dtype=torch.float64)).cumprod(0).sqrt()
+        return ((root - root[-1]) * (root[0] / (root[0] - root[-1]))).square()
 
     def noisy(self, x: Map, noise: Map, t: Int[Tensor, " b"]) -> Map:
         """Pictures at a time each."""
