@@ -26,8 +26,3 @@ def patches(x: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b n s"]:
 def picture(samples: Float[Tensor, "b n s"], side: int, grid: tuple[int, int]) -> Float[Tensor, "b c h w"]:
     """The inverse, for ``grid`` rows and columns of patches."""
     return F.pixel_shuffle(samples.transpose(1, 2).unflatten(2, grid), side)
-
-
-def enlarged(x: Float[Tensor, "b c h w"], size: torch.Size) -> Float[Tensor, "b c h2 w2"]:
-    """Every place as many times as it takes."""
-    return F.interpolate(x, size=tuple(size), mode="nearest")
