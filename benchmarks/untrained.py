@@ -1,6 +1,6 @@
 """Makes the weights of tiny models that are never trained, the same every time, and their rows of the ledger.
 
-    python -m benchmarks.untrained NAME ...    # writes pretrained/NAME.safetensors and prints rows for pretrained/ledger.toml
+python -m benchmarks.untrained NAME ...    # writes pretrained/NAME.safetensors and prints rows for pretrained/ledger.toml
 """
 
 import hashlib

@@ -19,6 +19,7 @@ from tokodec.numerics import Fast
 from tokodec.pretrained import store
 
 TINY = [name for name in zoo.MODELS if name.endswith("_test")]
+TOKENIZERS = [name for name in TINY if zoo.MODELS[name].kind == "discrete" and zoo.MODELS[name].input == "rgb"]
 CODECS = [name for name in TINY if zoo.MODELS[name].kind in FILE_KINDS]
 SIZES = [(1, 1), (1, 70), (33, 2), (64, 64), (37, 61), (17, 128)]
 
@@ -77,6 +78,26 @@ def test_a_batch_is_its_items(model: Any, picture: Pictures) -> None:
         together = model.encode(x, quality=quality(model))
         for i in range(3):
             assert same(together[i : i + 1], model.encode(x[i : i + 1], quality=quality(model)))
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("kernels", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("maps", [torch.contiguous_format, torch.channels_last])
+def test_ids_do_not_depend_on_circumstances(
+    name: str, picture: Pictures, threads: int, kernels: torch.memory_format, maps: torch.memory_format
+) -> None:
+    model: Any = store.load(name)
+    x = picture(96, 112, batch=3)
+    with torch.inference_mode():
+        alone = torch.cat([model.encode(x[i : i + 1]).ids for i in range(3)])
+        model = model.to(memory_format=kernels)
+        torch.set_num_threads(threads)
+        try:
+            together = model.encode(x.contiguous(memory_format=maps)).ids
+        finally:
+            torch.set_num_threads(1)
+    assert torch.equal(alone, together)
 
 
 def test_bits_are_positive_and_one_an_item(model: Any, picture: Pictures) -> None:

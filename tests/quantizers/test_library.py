@@ -1,5 +1,7 @@
 """Every quantizer: ids of each vector alone, vectors back from ids, what training reports, and what each is for."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -255,9 +257,6 @@ class TestMultiScale:
 @pytest.mark.slow
 def test_a_search_among_262144_codes_is_bounded() -> None:
     """Of 4,096 vectors, a picture of 1024x1024; in a process of its own, because memory once had is never given back."""
-    import subprocess
-    import sys
-
     program = """
 import resource, torch
 from tokodec.quantizers.nearest import nearest, strongest
@@ -270,5 +269,3 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300)
     assert int(run.stdout) < 250  # MiB
-
-

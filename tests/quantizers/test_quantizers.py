@@ -9,10 +9,10 @@ from torch import Tensor
 
 from tokodec.errors import InputError
 from tokodec.quantizers.base import SureQuantizer
+from tokodec.quantizers.ema import EmaVectorQuantizer, NormalisedEmaVectorQuantizer
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
 from tokodec.quantizers.nearest import nearest, nearest_two
 from tokodec.quantizers.order import cluster_order
-from tokodec.quantizers.ema import EmaVectorQuantizer, NormalisedEmaVectorQuantizer
 
 SURE = [
     EmaVectorQuantizer(50, 4),

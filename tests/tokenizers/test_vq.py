@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tokodec import zoo
+from tokodec.api import Tokens
 from tokodec.errors import FingerprintMismatch, InputError
 from tokodec.nn.resnet import Depthwise, Pointwise, Shrink
 from tokodec.pretrained import store
@@ -86,7 +87,7 @@ def test_ids_that_cannot_be_are_refused(tokenizer: ConvTokenizer, picture: Any) 
     with pytest.raises(InputError, match="0 to 63"):
         tokenizer.decode(tokens)
     with pytest.raises(InputError, match="3 x 2 ids"):
-        tokenizer.decode(vq.Tokens(streams=tokens.streams, size=(40, 32)))
+        tokenizer.decode(Tokens(streams=tokens.streams, size=(40, 32)))
 
 
 def test_tokens_of_another_model_are_refused(tokenizer: ConvTokenizer, picture: Any) -> None:

@@ -1,6 +1,5 @@
 """Patches of pictures as vectors and back. The samples of a patch: its channels, each row by row."""
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokodec.nn.conv import Conv
 from tokodec.nn.mix import Mix
 from tokodec.nn.resnet import added
 
@@ -40,9 +41,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, width: int, groups: int) -> None:
         super().__init__()
         self.norm1 = norm(channels, groups)
-        self.conv1 = nn.Conv2d(channels, width, 3, padding=1)
+        self.conv1 = Conv(channels, width, 3, padding=1)
         self.norm2 = norm(width, groups)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = Conv(width, width, 3, padding=1)
         self.shortcut = Mix(channels, width) if channels != width else nn.Identity()
 
     def forward(self, x: Map) -> Resized:
@@ -65,7 +66,7 @@ class Attention(nn.Module):
         return added(x, seen.transpose(1, 2).reshape(x.shape))
 
 
-class Down(nn.Conv2d):
+class Down(Conv):
     """Half the size: a 3x3 convolution of stride 2 over a picture with one more row below and one more column on the right."""
 
     def __init__(self, channels: int) -> None:
@@ -75,7 +76,7 @@ class Down(nn.Conv2d):
         return super().forward(F.pad(x, (0, 1, 0, 1)))
 
 
-class Up(nn.Conv2d):
+class Up(Conv):
     """Twice the size: every place four times, then a 3x3 convolution."""
 
     def __init__(self, channels: int) -> None:
@@ -108,7 +109,7 @@ class Encoder(nn.Module):
     def __init__(self, shape: Shape, z: int, channels: int = 3) -> None:
         super().__init__()
         first, last = shape.widths[0], shape.widths[-1]
-        self.conv_in = nn.Conv2d(channels, first, 3, padding=1)
+        self.conv_in = Conv(channels, first, 3, padding=1)
         wider = zip((first, *shape.widths), shape.widths, strict=False)
         self.levels = nn.ModuleList(
             Stage(c, w, shape.blocks, shape, Down(w) if i < shape.halvings else nn.Identity(), attends=shape.attention[i])
@@ -116,7 +117,7 @@ class Encoder(nn.Module):
         )
         self.middle = middle(last, shape.groups)
         self.norm_out = norm(last, shape.groups)
-        self.conv_out = nn.Conv2d(last, z, 3, padding=1)
+        self.conv_out = Conv(last, z, 3, padding=1)
 
     def forward(self, x: Map) -> Resized:
         h = self.conv_in(x)
@@ -131,14 +132,14 @@ class Decoder(nn.Module):
     def __init__(self, shape: Shape, z: int, channels: int = 3) -> None:
         super().__init__()
         widths = shape.widths[::-1]
-        self.conv_in = nn.Conv2d(z, widths[0], 3, padding=1)
+        self.conv_in = Conv(z, widths[0], 3, padding=1)
         self.middle = middle(widths[0], shape.groups)
         self.levels = nn.ModuleList(
             Stage(c, w, shape.blocks + 1, shape, Up(w) if i < shape.halvings else nn.Identity(), attends=shape.attention[-1 - i])
             for i, (c, w) in enumerate(zip((widths[0], *widths), widths, strict=False))
         )
         self.norm_out = norm(widths[-1], shape.groups)
-        self.conv_out = nn.Conv2d(widths[-1], channels, 3, padding=1)
+        self.conv_out = Conv(widths[-1], channels, 3, padding=1)
 
     def forward(self, z: Map) -> Resized:
         h = self.middle(self.conv_in(z))

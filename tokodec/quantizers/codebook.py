@@ -120,6 +120,3 @@ class IndexBackpropagationQuantizer(VectorQuantizer):
 
     def _search(self, compared: Float[Tensor, "b n d"]) -> Int[Tensor, "b n"]:
         return strongest(compared.flatten(0, 1), self.codebook.detach()).view(compared.shape[:2])
-
-
-

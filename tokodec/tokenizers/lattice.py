@@ -1,6 +1,7 @@
 """What tokenizers of pictures share whose ids lie on one lattice.
 
-    x ── to_native ── latents ──> z (b,d,gh,gw) ── quantizer ──> ids (b,gh,gw[,k]) ── lookup ──> z_hat ── reconstruct ── from_native ──> x_hat
+    x ── to_native ── latents ──> z (b,d,gh,gw) ── quantizer ──> ids (b,gh,gw[,k])
+    ids ── lookup ──> z_hat (b,d,gh,gw) ── reconstruct ── from_native ──> x_hat
 
 In ``stable`` numerics an id does not depend on the batch, the number of threads or the memory layout: pictures are encoded one by one,
 in one layout, with layers that keep their order of summation (:mod:`tokodec.nn.mix`). Whoever can afford more overrides

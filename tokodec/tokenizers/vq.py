@@ -20,15 +20,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tokodec.api import DiscreteTokenizer, Output, Pixels, Sampler, Stream, Tokens
+from tokodec.api import Output, Pixels
 from tokodec.entropy.idprior import IdPrior
 from tokodec.entry import Entry, Weights
-from tokodec.errors import InputError
 from tokodec.nn.pad import padded
 from tokodec.nn.pyramid import Level, PyramidDecoder, PyramidEncoder
-from tokodec.quantizers.base import Choice, Quantized, SureQuantizer
-from tokodec.quantizers.fsq import FiniteScalarQuantizer
+from tokodec.quantizers.base import Quantized, SureQuantizer
 from tokodec.quantizers.ema import NormalisedEmaVectorQuantizer
+from tokodec.quantizers.fsq import FiniteScalarQuantizer
+from tokodec.tokenizers.lattice import LatticeTokenizer, lattice, output, sequence
 
 TOLERANCE = 1e-5
 """In coordinates as the quantizer compares them. The largest error of float32 that was seen is a sixth of it (see the card)."""
@@ -76,10 +76,11 @@ class Window:
     column: int
 
 
-class ConvTokenizer(DiscreteTokenizer):
+class ConvTokenizer(LatticeTokenizer):
     """See the module's docstring. Any size: pictures are padded by replication, and cropped when decoded."""
 
     bytes_per_pixel = 160
+    layout = torch.channels_last
 
     def __init__(self, config: ConvTokenizerConfig, quantizer: SureQuantizer) -> None:
         super().__init__()
@@ -100,17 +101,17 @@ class ConvTokenizer(DiscreteTokenizer):
         self.refuse(quality)
         if not self.training:
             return self._measured(x)
-        output = self._reconstructed(x) if _trains(self.encoder) or _trains(self.decoder) else self._tokenized(x)
+        found = self._reconstructed(x) if _trains(self.encoder) or _trains(self.decoder) else self._tokenized(x)
         if _trains(self.prior):
-            output.terms["id_bits"] = self.prior(output.aux["ids"], self._codes())
-        return output
+            found.terms["id_bits"] = self.prior(found.aux["ids"], self._codes())
+        return found
 
     def _reconstructed(self, x: Pixels) -> Output:
         z = self.encoder(padded(x, self.stride) - 0.5)
-        quantized = self.quantizer(_sequence(z)) if _trains(self.encoder) else self._fixed(z)
-        pixels = self.decoder(_lattice(quantized.z, z.shape[2:])).float() + 0.5
+        quantized = self.quantizer(sequence(z)) if _trains(self.encoder) else self._fixed(z)
+        pixels = self.decoder(lattice(quantized.z, z.shape[2:])).float() + 0.5
         ids = quantized.ids.view(z.shape[0], *z.shape[2:])
-        return _output(x, pixels[..., : x.shape[2], : x.shape[3]], dict(quantized.terms), ids)
+        return output(x, pixels[..., : x.shape[2], : x.shape[3]], dict(quantized.terms), ids)
 
     @torch.no_grad()
     def _tokenized(self, x: Pixels) -> Output:
@@ -119,13 +120,8 @@ class ConvTokenizer(DiscreteTokenizer):
 
     def _fixed(self, z: Float[Tensor, "b d gh gw"]) -> Quantized:
         """By a quantizer that is not to learn any more."""
-        ids = self.quantizer.ids(_sequence(z.float()))
+        ids = self.quantizer.ids(sequence(z.float()))
         return Quantized(z=self.quantizer.lookup(ids), ids=ids, vocab=self.quantizer.vocab)
-
-    def _measured(self, x: Pixels) -> Output:
-        tokens = self.encode(x)
-        bpp = (tokens.bits / (x.shape[2] * x.shape[3])).float().to(x.device)
-        return _output(x, self.decode(tokens), {"bpp": bpp}, tokens.ids)
 
     def finish(self, pictures: Iterable[Pixels]) -> None:
         """Freeze a trained prior; without one, put the codes into an order that one can use."""
@@ -144,58 +140,35 @@ class ConvTokenizer(DiscreteTokenizer):
 
     # --- the tokenizer
 
-    def encode(self, x: Pixels, *, quality: float | Float[Tensor, " b"] | None = None) -> Tokens:
-        """One stream, ``ids`` over (h, w)."""
-        self.refuse(quality)
-        filled = padded(x, self.stride) - 0.5
-        with self.numerics.transforms(x.device):
-            z = self.encoder(filled)
-        vectors = _sequence(z.float())
-        ids = self.numerics.choice(lambda: self.quantizer.ids(vectors), lambda: self._settled(filled, self.quantizer.choose(vectors)))
-        stream = Stream(ids=ids.view(z.shape[0], *z.shape[2:]), axes=("h", "w"), vocab=(self.quantizer.size,))
-        return self.signed({"ids": stream}, (x.shape[2], x.shape[3]))
+    def latents(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d gh gw"]:
+        return self.encoder(x)
 
-    def blank(self, size: tuple[int, ...]) -> Tokens:
-        """Tokens of one picture of ``size`` (h, w) without values, on the ``meta`` device."""
-        grid = tuple(-(-n // self.stride) for n in size)
-        ids = torch.empty(1, *grid, dtype=torch.int64, device="meta")
-        return self.signed({"ids": Stream(ids=ids, axes=("h", "w"), vocab=(self.quantizer.size,))}, size)
+    def reconstruct(self, z: Float[Tensor, "b d gh gw"]) -> Float[Tensor, "b 3 h w"]:
+        return self.decoder(z)
 
-    def decode(self, code: Tokens, *, sampler: Sampler | None = None) -> Pixels:
-        """Pictures in [0, 1] of the size that was encoded.
+    def to_native(self, x: Pixels) -> Float[Tensor, "b 3 h w"]:
+        """Around zero: [-0.5, 0.5]."""
+        return x - 0.5
 
-        Raises InputError for ids that the codebook does not have, and FingerprintMismatch for those of another model.
-        """
-        self.refuse_sampler(sampler)
-        ids = self._checked(code)
-        z = _lattice(self.quantizer.lookup(ids.flatten(1)), ids.shape[1:])
-        with self.numerics.transforms(ids.device):
-            pixels = self.decoder(z.contiguous(memory_format=torch.channels_last)).float() + 0.5
-        return pixels[..., : code.size[0], : code.size[1]].clamp(0, 1)
+    def from_native(self, x: Float[Tensor, "b 3 h w"]) -> Pixels:
+        return x + 0.5
 
-    def _checked(self, code: Tokens) -> Int[Tensor, "b gh gw"]:
-        self.check_maker(code)
-        ids = code.ids
-        grid = tuple(-(-n // self.stride) for n in code.size)
-        if tuple(ids.shape[1:]) != grid:
-            raise InputError(f"pictures of {code.size[0]} x {code.size[1]} have {grid[0]} x {grid[1]} ids, not {tuple(ids.shape[1:])}")
-        if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.quantizer.size:
-            raise InputError(f"ids are 0 to {self.quantizer.size - 1}; these reach from {int(ids.min())} to {int(ids.max())}")
-        return ids
-
-    def _settled(self, filled: Float[Tensor, "b 3 h w"], choice: Choice) -> Int[Tensor, "b n"]:
+    def settled(self, x: Float[Tensor, "b 3 h w"]) -> Int[Tensor, "b n"]:
         """Ids, those in doubt decided in float64, windows of one shape together."""
-        columns = filled.shape[3] // self.stride
+        assert isinstance(self.quantizer, SureQuantizer)
+        with self.numerics.transforms(x.device):
+            choice = self.quantizer.choose(sequence(self.encoder(x)))
+        columns = x.shape[3] // self.stride
         windows: dict[tuple[int, ...], list[Window]] = {}
         for item, place in (choice.margin < TOLERANCE).nonzero().tolist():
-            window = self._window(item, place, columns, filled.shape[2:])
+            window = self._window(item, place, columns, x.shape[2:])
             windows.setdefault((window.bottom - window.top, window.right - window.left), []).append(window)
         weights = {name: p.double() for name, p in self.encoder.named_parameters()} if windows else {}
         ids = choice.ids.clone()
         for alike in windows.values():
             for start in range(0, len(alike), _WINDOWS):
                 some = alike[start : start + _WINDOWS]
-                ids[[w.item for w in some], [w.place for w in some]] = self._decided(filled, some, weights)
+                ids[[w.item for w in some], [w.place for w in some]] = self._decided(x, some, weights)
         return ids
 
     def _window(self, item: int, place: int, columns: int, size: torch.Size) -> Window:
@@ -229,18 +202,6 @@ class FSQTokenizer(ConvTokenizer):
 
 def _levels(config: ConvTokenizerConfig, blocks: tuple[int, ...]) -> list[Level]:
     return [Level(width=w, blocks=n, kernel=k) for w, n, k in zip(config.widths, blocks, config.kernels, strict=True)]
-
-
-def _sequence(z: Float[Tensor, "b d gh gw"]) -> Float[Tensor, "b n d"]:
-    return z.flatten(2).transpose(1, 2)
-
-
-def _lattice(z: Float[Tensor, "b n d"], grid: tuple[int, ...] | torch.Size) -> Float[Tensor, "b d gh gw"]:
-    return z.transpose(1, 2).unflatten(2, tuple(grid))
-
-
-def _output(x: Pixels, pixels: Pixels, terms: dict[str, Float[Tensor, " b"]], ids: Int[Tensor, "b ..."]) -> Output:
-    return Output(pixels=pixels, terms={"mse": (pixels - x).square().flatten(1).mean(1), **terms}, aux={"ids": ids})
 
 
 def _trains(module: nn.Module) -> bool:

@@ -2,9 +2,10 @@
 
     x ── encoder ── quant_conv ──> z ── quantizer ──> ids ── lookup ──> z_hat ── post_quant_conv ── decoder ──> x_hat
 
-Sources: Esser et al., "Taming transformers for high-resolution image synthesis", CVPR 2021 (CompVis/taming-transformers; the f8 models
-are of CompVis/latent-diffusion); Sun et al., "Autoregressive model beats diffusion: Llama for scalable image generation", 2024
-(FoundationVision/LlamaGen); Shi et al., "Scalable image tokenization with index backpropagation quantization", 2024 (TencentARC/SEED-Voken).
+Sources: Esser et al., "Taming transformers for high-resolution image synthesis", CVPR 2021 (CompVis/taming-transformers; the f8
+models are of CompVis/latent-diffusion); Sun et al., "Autoregressive model beats diffusion: Llama for scalable image generation",
+2024 (FoundationVision/LlamaGen); Shi et al., "Scalable image tokenization with index backpropagation quantization", 2024
+(TencentARC/SEED-Voken).
 """
 
 from dataclasses import dataclass

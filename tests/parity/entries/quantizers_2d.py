@@ -4,7 +4,6 @@ import ast
 import re
 from collections.abc import Callable, Mapping
 
-
 import torch.nn.functional as F
 from parity import reference
 from parity.harness import Case, Found

@@ -1,0 +1,93 @@
+"""Published tokenizers beside their networks in PyTorch's plain layers: the same weights, drawn at random, in turns, one run.
+
+    python -m benchmarks.published_tokenizers [-m MODEL ...] [--size 256] [--batch 1] [--threads 1] [-o RESULT.json]
+
+Encoding, from pixels to ids. ``plain`` is float32 (``plain_vqgan.py``); ours is ``stable``, which is float32 too, and ``fast``, which is
+bfloat16: worth something only where the processor has instructions for it, which the first line says. Times are CPU seconds of this
+process; ratios are taken round by round, medians with quartiles. Ids of ``plain`` and ``stable`` are compared.
+"""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks import plain_vqgan
+from benchmarks.tokenizer_speed import crops
+from tokodec.numerics import PROFILES
+from tokodec.tokenizers.vqgan import VQGAN
+from tokodec.zoo import create
+
+ROUNDS = 7
+MODELS = ("llamagen_vq16", "vqgan_f16_16384", "ibq_16384")
+
+
+def seconds(job: Callable[[], Tensor]) -> float:
+    """One run."""
+    start = time.process_time()
+    job()
+    return time.process_time() - start
+
+
+def jobs(name: str, x: Tensor) -> dict[str, Callable[[], Tensor]]:
+    """What is timed."""
+    torch.manual_seed(0)
+    model = create(name).eval().requires_grad_(False)
+    assert isinstance(model, VQGAN)
+    model.quantizer.codebook.data.normal_()  # type: ignore[union-attr]
+
+    def ours(profile: str) -> Tensor:
+        model.numerics = PROFILES[profile]()
+        return model.encode(x).ids.flatten(1)
+
+    return {"plain": lambda: plain_vqgan.encode(model, x * 2 - 1), "stable": lambda: ours("stable"), "fast": lambda: ours("fast")}
+
+
+@torch.inference_mode()
+def measured(name: str, x: Tensor, profiles: list[str]) -> dict[str, object]:
+    """Medians in seconds, ratios to ``plain`` with quartiles, and how many ids are those of ``plain``."""
+    todo = {key: job for key, job in jobs(name, x).items() if key in ("plain", *profiles)}
+    times: dict[str, list[float]] = {key: [] for key in todo}
+    for round_ in range(ROUNDS + 1):
+        for key, job in todo.items():
+            took = seconds(job)
+            if round_:
+                times[key].append(took)
+    row: dict[str, object] = {f"{key} s": round(float(np.median(t)), 4) for key, t in times.items()}
+    for key in profiles:
+        ratios = np.array(times["plain"]) / np.array(times[key])
+        row[f"{key} times plain"] = [round(float(q), 3) for q in np.quantile(ratios, (0.5, 0.25, 0.75))]
+    same = todo["plain"]() == todo["stable"]()
+    return {**row, "ids that differ": int((~same).sum()), "ids": same.numel()}
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-m", "--model", action="append")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("-o", "--output", type=Path)
+    a = parser.parse_args()
+    torch.set_num_threads(a.threads)
+    bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001  there is no public name
+    x = torch.nn.functional.interpolate(crops()[: a.batch], size=(a.size, a.size), mode="bicubic").clamp(0, 1)
+    where = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__, "bfloat16": bf16, "threads": a.threads}
+    print(where, flush=True)
+    rows = {}
+    for name in a.model or MODELS:
+        rows[name] = measured(name, x, ["stable", "fast"] if bf16 else ["stable"])
+        print(name, tuple(x.shape), rows[name], flush=True)
+    if a.output:
+        a.output.write_text(json.dumps({"where": where, "shape": list(x.shape), "models": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
