@@ -1,5 +1,6 @@
 """The types that every model shares: outputs, and the kinds of autoencoder. Codes are in :mod:`tokodec.codes`."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ __all__ = [
     "Latents",
     "Output",
     "Pixels",
+    "Sampler",
     "Stream",
     "Symbols",
     "Tokens",
@@ -32,13 +34,30 @@ Pixels = Float[Tensor, "b 3 *thw"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """How a generative decoder draws a picture: in so many ``steps`` of its network, from noise of ``seed``.
+
+    ``guidance`` is by how much the code counts more than it does by itself; 1 is as trained. Raises InputError.
+    """
+
+    steps: int = 25
+    guidance: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not math.isfinite(self.guidance):
+            raise InputError(f"a sampler has at least 1 step and a finite guidance, not {self.steps} and {self.guidance}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Output:
     """What a forward pass gives a trainer.
 
     ``terms`` are unweighted, one value an item; ``aux`` holds latents and features for objectives that need them.
     """
 
-    pixels: Pixels | None
+    pixels: Float[Tensor, "b c *thw"] | None
+    """RGB in [0, 1], or what goes into a model of something else."""
     terms: dict[str, Float[Tensor, " b"]]
     aux: dict[str, Tensor] = field(default_factory=dict)
 
@@ -57,6 +76,8 @@ class Autoencoder(nn.Module, ABC, Generic[CodeT]):
     """Pictures are computed at sizes filled up to multiples of it."""
     layout: torch.memory_format = torch.channels_last
     """Of maps and kernels in memory."""
+    takes: str = "rgb"
+    """What goes in: pictures in RGB, or what the model's entry says; set when weights are loaded."""
     stored: torch.dtype = torch.float16
     """Of parameters in weights files."""
     fingerprint: bytes = b""
@@ -78,13 +99,18 @@ class Autoencoder(nn.Module, ABC, Generic[CodeT]):
         if quality is not None:
             raise InputError(f"{self.name or 'this model'} has one rate: it takes no quality")
 
+    def refuse_sampler(self, sampler: Sampler | None) -> None:
+        """Raise InputError for a sampler: for decoders that draw nothing."""
+        if sampler is not None:
+            raise InputError(f"{self.name or 'this model'} decodes in one way only: it takes no sampler")
+
     @abstractmethod
     def encode(self, x: Pixels, *, quality: float | Float[Tensor, " b"] | None = None) -> CodeT:
         """The code of pictures in [0, 1]; ``quality`` in [0, 1] where the rate varies, else it is refused."""
 
     @abstractmethod
-    def decode(self, code: CodeT) -> Pixels:
-        """Pictures of exactly the size that was encoded, clamped to [0, 1]."""
+    def decode(self, code: CodeT, *, sampler: Sampler | None = None) -> Pixels:
+        """Pictures of exactly the size that was encoded, clamped to [0, 1]. ``sampler``: for generative decoders, else it is refused."""
 
     @abstractmethod
     def forward(self, x: Pixels, *, quality: Float[Tensor, " b"] | None = None) -> Output:
@@ -158,5 +184,6 @@ class Codec(Autoencoder[Bitstream]):
         symbols = self.symbols(x, quality)
         return Bitstream(data=self.write(symbols), size=symbols.size)
 
-    def decode(self, code: Bitstream) -> Pixels:
+    def decode(self, code: Bitstream, *, sampler: Sampler | None = None) -> Pixels:
+        self.refuse_sampler(sampler)
         return self.synthesise(self.read(code.data, code.size))

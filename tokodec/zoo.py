@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from tokodec import codecs, listing, tokenizers
@@ -33,6 +34,8 @@ def rows() -> list[ModelInfo]:
 
 def _row(name: str, entry: Entry) -> ModelInfo:
     weights = folder("pretrained") / entry.weights.file if entry.weights else None
+    with torch.device("meta"):  # counting takes no memory
+        model = entry.create({})
     size = weights.stat().st_size if weights and weights.is_file() else None
     return ModelInfo(
         name=name,
@@ -43,7 +46,7 @@ def _row(name: str, entry: Entry) -> ModelInfo:
         variable_rate=entry.variable_rate,
         variable_length=entry.variable_length,
         licence=entry.weights.licence if entry.weights else "Apache-2.0",
-        params=sum(p.numel() for p in entry.create({}).parameters()),
+        params=sum(p.numel() for p in model.parameters()),
         bytes=size,
     )
 

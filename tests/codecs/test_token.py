@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tokodec.api import DiscreteTokenizer, Output, Pixels, Stream, Tokens
+from tokodec.api import DiscreteTokenizer, Output, Pixels, Sampler, Stream, Tokens
 from tokodec.codecs.token import PLAIN, PRIOR, TokenCodec
 from tokodec.entropy.idcoder import IdCoder
 from tokodec.entropy.idnet import whole
@@ -152,7 +152,7 @@ class Several(DiscreteTokenizer):
         grid = Stream(ids=make(b, h, w, 2), axes=("h", "w", "k"), vocab=(3, 1000))
         return Tokens(streams={"grid": grid, "line": Stream(ids=make(b, 5), axes=("n",), vocab=(7,))}, size=size)
 
-    def decode(self, code: Tokens) -> Pixels:
+    def decode(self, code: Tokens, *, sampler: Sampler | None = None) -> Pixels:
         self.seen = code
         return torch.zeros(len(code), 3, *code.size)
 

@@ -22,17 +22,22 @@ from tokodec.entropy import flat
 from tokodec.entropy.flat import Section
 from tokodec.entropy.idcoder import IdCoder
 from tokodec.entropy.idprior import IdPrior
-from tokodec.errors import CorruptFile
+from tokodec.errors import CorruptFile, InputError
 
 PLAIN, PRIOR = 0, 1
 _FINGERPRINT_BYTES = 8
 
 
 class TokenCodec(Codec):
-    """The codec of a loaded tokenizer, whose numerics count. Symbols are its ids by stream; their level is 0, for it has one rate."""
+    """The codec of a loaded tokenizer, whose numerics count. Symbols are its ids by stream; their level is 0, for it has one rate.
+
+    Raises InputError for a tokenizer of something else than pictures in RGB.
+    """
 
     def __init__(self, tokenizer: DiscreteTokenizer) -> None:
         super().__init__()
+        if tokenizer.takes != "rgb":
+            raise InputError(f"{tokenizer.name} takes {tokenizer.takes}, not photographs: it makes no .tkd files; load it and call encode")
         self.tokenizer = tokenizer
         self.name, self.bytes_per_pixel, self.stride = tokenizer.name, tokenizer.bytes_per_pixel, tokenizer.stride
         self.fingerprint = self._fingerprint()

@@ -1,6 +1,7 @@
-"""1x1 convolutions whose results do not depend on how many threads compute them."""
+"""1x1 convolutions and linear maps whose results do not depend on how many threads compute them."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -29,3 +30,17 @@ class Mix(nn.Conv2d):
         places, matrix = x.flatten(2), weight.flatten(1).expand(len(x), -1, -1)
         mixed = torch.bmm(matrix, places) if bias is None else torch.baddbmm(bias[:, None], matrix, places)
         return mixed.unflatten(2, x.shape[2:])
+
+
+class ThinLinear(nn.Linear):
+    """A linear map of sequences: what :class:`Mix` is for maps."""
+
+    def forward(self, x: Float[Tensor, "... c"]) -> Float[Tensor, "... d"]:  # type: ignore[override]
+        return thin(x, self.weight, self.bias)
+
+
+def thin(x: Float[Tensor, "... c"], weight: Float[Tensor, "d c"], bias: Float[Tensor, " d"] | None) -> Float[Tensor, "... d"]:
+    """A linear map; with few outputs in float64."""
+    if len(weight) >= _THIN or x.dtype != torch.float32 or torch.is_autocast_enabled(x.device.type):
+        return F.linear(x, weight, bias)
+    return F.linear(x.double(), weight.double(), bias.double() if bias is not None else None).float()

@@ -50,10 +50,11 @@ def load(name: str, *, device: str | torch.device = "cpu", numerics: str = "stab
     if name.startswith(compressai.PREFIX):
         return _ready(compressai.load_compressai(name), device, numerics)
     weights = read_weights(name)
-    model = MODELS[newest(weights.model, MODELS)].create(weights.config)
+    entry = MODELS[newest(weights.model, MODELS)]
+    model = entry.create(weights.config)
     assert isinstance(model, Autoencoder)
     _fill(model, weights.tensors)
-    model.name, model.fingerprint = weights.model, weights.fingerprint
+    model.name, model.fingerprint, model.takes = weights.model, weights.fingerprint, entry.input
     return _ready(model, device, numerics)
 
 

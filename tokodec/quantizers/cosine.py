@@ -17,7 +17,8 @@ _DECAY = 0.99
 class CosineQuantizer(Quantizer):
     """``size`` codes of ``dim`` coordinates that follow the directions that chose them; they drift away from unit length.
 
-    Codes that were chosen by fewer than ``revive_below`` vectors a batch, by their moving average, are given a vector of the batch.
+    Codes that are chosen, by their moving average, less often than ``revive_below`` times an even share of a batch, are given a vector
+    of the batch.
     """
 
     cluster_size: Tensor
@@ -52,7 +53,8 @@ class CosineQuantizer(Quantizer):
         target = F.normalize(torch.where(counts[:, None] > 0, sums, self.codebook), dim=1)
         self.codebook.lerp_(target, 1 - _DECAY)
         self.cluster_size.lerp_(counts, 1 - _DECAY)
-        dead = self.cluster_size < self.revive_below
+        least = self.revive_below * len(unit) / self.size
+        dead = self.cluster_size < least
         drawn = unit[torch.randint(len(unit), (self.size,), device=unit.device)]
         self.codebook.copy_(torch.where(dead[:, None], drawn, self.codebook))
-        self.cluster_size.copy_(torch.where(dead, self.revive_below, self.cluster_size))
+        self.cluster_size.copy_(torch.where(dead, least, self.cluster_size))

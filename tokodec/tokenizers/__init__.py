@@ -1,6 +1,17 @@
 """The tokenizers, one file a family. A new family adds its name to the two lines below."""
 
 from tokodec.entry import Entry, merge
-from tokodec.tokenizers import bae, cosmos, open_magvit2, vq, vqgan
+from tokodec.tokenizers import bae, bsqvit, cosmos, fourm, fourm_divae, fourm_masks, fourm_vectors, open_magvit2, vq, vqgan
 
-MODELS: dict[str, Entry] = merge(bae.MODELS, cosmos.MODELS, open_magvit2.MODELS, vq.MODELS, vqgan.MODELS)
+MODELS: dict[str, Entry] = merge(
+    bae.MODELS,
+    bsqvit.MODELS,
+    cosmos.MODELS,
+    fourm.MODELS,
+    fourm_divae.MODELS,
+    fourm_masks.MODELS,
+    fourm_vectors.MODELS,
+    open_magvit2.MODELS,
+    vq.MODELS,
+    vqgan.MODELS,
+)

@@ -10,12 +10,13 @@ in one layout, with layers that keep their order of summation (:mod:`tokodec.nn.
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tokodec.api import DiscreteTokenizer, Output, Stream, Tokens
+from tokodec.api import DiscreteTokenizer, Output, Sampler, Stream, Tokens
 from tokodec.errors import InputError
 from tokodec.nn.pad import padded
 from tokodec.quantizers.base import Quantizer
@@ -50,6 +51,10 @@ class LatticeTokenizer(DiscreteTokenizer):
     def from_native(self, x: Picture) -> Picture:
         """The inverse."""
         return (x + 1) / 2
+
+    def bounded(self, x: Picture) -> Picture:
+        """What is decoded, inside the range of what is encoded."""
+        return x.clamp(0, 1)
 
     # --- training
 
@@ -93,17 +98,22 @@ class LatticeTokenizer(DiscreteTokenizer):
         shape = (1, *self._grid(size), *self._codebooks)
         return self._tokens(torch.empty(shape, dtype=torch.int64, device="meta"), (size[0], size[1]))
 
-    def decode(self, code: Tokens) -> Picture:
+    def decode(self, code: Tokens, *, sampler: Sampler | None = None) -> Picture:
         """Pictures in [0, 1] of the size that was encoded.
 
         Raises InputError for ids that the codebook does not have, and FingerprintMismatch for those of another model.
         """
+        self.refuse_sampler(sampler)
+        return self.decoded(code, self.reconstruct)
+
+    def decoded(self, code: Tokens, reconstruct: Callable[[Map], Float[Tensor, "b c h w"]]) -> Picture:
+        """With another way to :meth:`reconstruct`."""
         ids = self._checked(code)
         grid = ids.shape[1:3]
         z = lattice(self.quantizer.lookup(ids.flatten(1, 2)), grid)
         with self.numerics.transforms(ids.device):
-            pixels = self.from_native(self.reconstruct(z.contiguous(memory_format=self.layout)).float())
-        return self._cropped(pixels, code.size).clamp(0, 1)
+            pixels = self.from_native(reconstruct(z.contiguous(memory_format=self.layout)).float())
+        return self.bounded(self._cropped(pixels, code.size))
 
     # ---
 

@@ -8,11 +8,14 @@ from tokodec.api import Autoencoder
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import bae, cosmos, dcvc, open_magvit2, vqgan
+from tokodec.pretrained.convert import bae, bsqvit, cosmos, dcvc, fourm, open_magvit2, vqgan
 from tokodec.pretrained.convert.checkpoint import read_checkpoint
 from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.tokenizers.bae import BAE
+from tokodec.tokenizers.bsqvit import BSQViT
 from tokodec.tokenizers.cosmos import CosmosDiscrete
+from tokodec.tokenizers.fourm import FourMEncoder
+from tokodec.tokenizers.fourm_vectors import FourMVectors
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
 from tokodec.tokenizers.vqgan import VQGAN
 from tokodec.zoo import MODELS, create
@@ -24,6 +27,9 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     CosmosDiscrete: cosmos.take,
     OpenMagvit2: open_magvit2.take,
     VQGAN: vqgan.take,
+    BSQViT: bsqvit.take,
+    FourMEncoder: fourm.take,
+    FourMVectors: fourm.take_vectors,
 }
 """By class, what fills a model with a state dict of its authors, strictly."""
 

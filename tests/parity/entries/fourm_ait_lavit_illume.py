@@ -1,0 +1,58 @@
+"""Entries of 4M, AiT, LaVIT and ILLUME+."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from parity import reference
+from parity.harness import Case, Found, filled
+from torch import Tensor
+
+from tokodec.nn.position import waves
+from tokodec.pretrained.convert import fourm
+from tokodec.tokenizers.lattice import lattice, sequence
+from tokodec.zoo import create
+
+INPUTS = {
+    "4m CLIP-B16_8k features RandomState(7) (1,512,14,14)": ("fourm_clip_b16_8k", reference.drawn(7, (1, 512, 14, 14))),
+    "4m DINOv2 global memcodes RandomState(8) (1,768,1,1)": ("fourm_dinov2_b14_global_8k_16", reference.drawn(8, (1, 768, 1, 1))),
+    "4m rgb ViTB-ViTB_1k 224": ("fourm_rgb_1k", reference.picture(224)),
+}
+
+
+def find(entry: str) -> Case | None:
+    """The case of an entry."""
+    if entry == "4m rgb_16k 224 (pos_emb keep sincos)":
+        return Case(run=_divae, model="fourm_rgb_16k", deep=("unet_out_t500_noisy_is_x",))
+    found = INPUTS.get(entry)
+    return Case(run=partial(_run, *found), model=found[0], deep=("recon",)) if found else None
+
+
+def formed(name: str) -> Any:
+    """A model of the zoo with weights by formula, but for its tables of positions."""
+    model = filled(name, fourm.names_of(create(name)))
+    for own, parameter in model.named_parameters():
+        if own.endswith(".positions"):
+            parameter.data.copy_(waves(parameter.shape[3], parameter.shape[1]))
+    return model
+
+
+def _run(name: str, x: Tensor, _recorded: Mapping[str, Any]) -> Found:
+    model = formed(name)
+    z = model.latents(x)
+    ids = model.quantizer.ids(sequence(z))
+    quant = lattice(model.quantizer.lookup(ids), z.shape[2:])
+    # Several ids of a place stand before the lattice there.
+    tokens = ids.movedim(-1, 1) if ids.ndim == 3 else ids
+    return {"tokens": tokens.unflatten(-1, z.shape[2:]), "quant": quant, "recon": model.reconstruct(quant)}
+
+
+def _divae(_recorded: Mapping[str, Any]) -> Found:
+    """The decoder once, with the picture itself in place of noise."""
+    x, model = reference.picture(224), formed("fourm_rgb_16k")
+    z = model.latents(x)
+    ids = model.quantizer.ids(sequence(z))
+    quant = lattice(model.quantizer.lookup(ids), z.shape[2:])
+    found = model.predicted(x, torch.tensor([500]), quant)
+    return {"tokens": ids.unflatten(-1, z.shape[2:]), "quant": quant, "unet_out_t500_noisy_is_x": found, "codes_lookup": quant}
