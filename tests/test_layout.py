@@ -19,6 +19,7 @@ ROOMS = ("tokenizers", "codecs", "eval", "pretrained")
 
 FLOORS = (
     {"errors", "numerics"},
+    {"licences"},
     {"atomic", "checkpoint", "pool"},
     {"sequence", "storage", "settings"},
     {"codes"},

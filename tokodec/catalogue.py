@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tokodec.errors import InputError, ModelNotFound
+from tokodec.licences import allows
 
 ROOMS = ("tokenizers", "codecs", "eval", "pretrained")
 KINDS = ("codec", "discrete", "continuous", "reducer")
@@ -53,6 +54,8 @@ class ModelInfo(_Row):
     variable_length: bool
     licence: str
     """Of the weights, as an SPDX identifier."""
+    origin: str | None
+    """Where the authors' own weights are: ``hub:ORG/REPO``, ``elsewhere`` (the card tells), or None where there are none."""
     params: int
     bytes: int | None
     """Size of the weights in the package; None where there are none."""
@@ -133,14 +136,15 @@ def list_models(
     """Names of models that match a shell pattern and every filter that is given, sorted.
 
     ``kind`` is codec, discrete, continuous or reducer; ``media`` is image or video; ``licence`` is the SPDX
-    identifier of the weights; ``pretrained`` asks for models with (or without) trained weights in the package.
-    Raises InputError for an unknown kind.
+    identifier of the weights, or ``permissive`` for all that ask for no more than a mention; ``pretrained`` asks for models with
+    (or without) trained weights in the package. Raises InputError for an unknown kind.
     """
     if kind is not None and kind not in KINDS:
         raise InputError(f"no kind {kind!r}; there are {', '.join(KINDS)}")
-    asked = {"kind": kind, "media": media, "licence": licence, "pretrained": pretrained}
+    asked = {"kind": kind, "media": media, "pretrained": pretrained}
     wanted = {key: value for key, value in asked.items() if value is not None}
-    return sorted(n for n, info in zoo().items() if fnmatchcase(n, pattern) and all(info[k] == v for k, v in wanted.items()))
+    found = [info for n, info in zoo().items() if fnmatchcase(n, pattern) and all(info[k] == v for k, v in wanted.items())]
+    return sorted(info.name for info in found if licence is None or allows(licence, info.licence))
 
 
 def model_info(name: str) -> ModelInfo:

@@ -51,6 +51,12 @@ class ModelNotFound(TokodecError, ValueError):
     exit_code = 6
 
 
+class LicenceRefused(TokodecError, ValueError):
+    """Weights under a licence that the policy in force does not allow."""
+
+    exit_code = 6
+
+
 class WeightsMismatch(TokodecError):
     """Weights that do not fit the model; the message lists missing, unexpected and misshaped keys."""
 

@@ -8,6 +8,8 @@ from tokodec.catalogue import ModelInfo, room
 BEGIN = "<!-- zoo: written by python -m tokodec.zoo -->"
 END = "<!-- end of zoo -->"
 
+_PUBLIC = {"hub:": "public: `models pull`", "else": "public: see the card"}
+"""By how an origin begins."""
 _HEAD = ("| model | kind | media | rate | trained weights | parameters | licence |", "|---|---|---|---|---|---|---|")
 
 
@@ -25,7 +27,9 @@ def table(rows: Sequence[ModelInfo], *, cards: str) -> str:
 def _line(row: ModelInfo, cards: str) -> str:
     card = f"[{row.name}]({cards}{room(row.kind)}/{row.family}.md)"
     rate = "variable" if row.variable_rate else "fixed"
-    weights = f"{row.bytes / 2**20:.1f} MiB, in the package" if row.pretrained and row.bytes else "none"
+    weights = (
+        f"{row.bytes / 2**20:.1f} MiB, in the package" if row.pretrained and row.bytes else _PUBLIC.get((row.origin or "")[:4], "none")
+    )
     return f"| {card} | {row.kind} | {row.media} | {rate} | {weights} | {row.params / 1e6:.2f} M | {row.licence} |"
 
 

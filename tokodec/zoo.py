@@ -13,7 +13,10 @@ from torch import nn
 
 from tokodec import codecs, listing, tokenizers
 from tokodec.catalogue import ModelInfo, folder, newest, room
-from tokodec.entry import Entry, merge
+from tokodec.entry import Entry, Weights, merge
+
+_OURS = Weights(file="")
+"""What holds for weights that somebody trains with our recipes."""
 
 MODELS: Mapping[str, Entry] = merge(codecs.MODELS, tokenizers.MODELS)
 
@@ -45,10 +48,17 @@ def _row(name: str, entry: Entry) -> ModelInfo:
         pretrained=size is not None and not name.endswith("_test"),
         variable_rate=entry.variable_rate,
         variable_length=entry.variable_length,
-        licence=entry.weights.licence if entry.weights else "Apache-2.0",
+        licence=(entry.weights or entry.origin or _OURS).licence,
+        origin=_origin(entry),
         params=sum(p.numel() for p in model.parameters()),
         bytes=size,
     )
+
+
+def _origin(entry: Entry) -> str | None:
+    if entry.origin is None:
+        return None
+    return f"hub:{entry.origin.repo}" if entry.origin.repo else "elsewhere"
 
 
 def generated(root: Path, models: Sequence[ModelInfo]) -> dict[Path, str]:

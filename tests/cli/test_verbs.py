@@ -158,7 +158,7 @@ def test_json_of_inspect_and_verify(tk: Any) -> None:
 
 def test_json_of_models(tk: Any) -> None:
     rows = tk("models", "list", "--json").rows
-    expected = ["name", "kind", "media", "family", "pretrained", "variable_rate", "variable_length", "licence", "params", "bytes"]
+    expected = ["name", "kind", "media", "family", "pretrained", "variable_rate", "variable_length", "licence", "origin", "params", "bytes"]
     assert all(list(row) == expected for row in rows)
     (tiny,) = [row for row in rows if row["name"] == TINY[1]]
     assert tiny["kind"] == "codec"

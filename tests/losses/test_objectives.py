@@ -11,7 +11,7 @@ from torch import Tensor
 from tokodec.api import Output
 from tokodec.errors import InputError
 from tokodec.losses.objective import OBJECTIVES
-from tokodec.losses.perceptual import LPIPSAlex, LPIPSVGG
+from tokodec.losses.perceptual import LPIPSVGG, LPIPSAlex
 from tokodec.losses.similarity import haarpsi, ms_ssim
 
 Q = torch.zeros(2)

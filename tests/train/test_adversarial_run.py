@@ -88,7 +88,8 @@ def test_the_discriminator_learns_to_tell_a_generator_that_stays_as_it_is(shard:
     frozen["adversary"]["optimiser"] = {"learning_rate": 2e-3, "betas": [0.5, 0.9]}
     trainer(shard, tmp_path, **frozen, phase=[{"steps": 40, "crop": 32, "adversary": 1.0}]).run()
     losses = [line["discriminator"] for line in lines(tmp_path) if "discriminator" in line]
-    assert sum(losses[-5:]) / 5 < 0.35 < 0.69 < sum(losses[:2])
+    assert losses[0] > 0.6
+    assert sum(losses[-5:]) / 5 < 0.35
 
 
 def test_the_generator_follows_it(shard: Path, tmp_path: Path) -> None:

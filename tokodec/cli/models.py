@@ -1,4 +1,4 @@
-"""tokodec models list | info | verify | convert. The first three read only files, without torch and without a network."""
+"""tokodec models list | info | verify | pull | convert. The first three read only files, without torch and without a network."""
 
 import hashlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def list_(
     pattern: Annotated[str, Argument(metavar="[PATTERN]", help="A shell pattern, such as 'hyper*'.")] = "*",
     *,
     kind: Annotated[str | None, Option(metavar="KIND", help="codec, discrete, continuous or reducer.")] = None,
-    licence: Annotated[str | None, Option(metavar="SPDX", help="Of the weights.")] = None,
+    licence: Annotated[str | None, Option(metavar="SPDX", help="Of the weights, or 'permissive'.")] = None,
     pretrained: Annotated[bool, Option("--pretrained", help="Only models whose trained weights are in the package.")] = False,
     json: Json = False,
 ) -> int:
@@ -35,7 +35,7 @@ def list_(
         if json:
             talk.put_json(info)
         else:
-            weights = "trained" if info.pretrained else "test weights" if info.bytes else "no weights"
+            weights = "trained" if info.pretrained else "test weights" if info.bytes else "public weights" if info.origin else "no weights"
             talk.put(f"{info.name:{width}}  {info.kind:10}  {info.media:5}  {info.params / 1e6:8.2f} M  {weights}")
     return 0
 
@@ -70,6 +70,28 @@ def verify(*, json: Json = False) -> int:
             error = CorruptFile(f"{file}: {fault}; install tokodec again")
     if error is not None:
         raise error
+    return 0
+
+
+@models.command()
+def pull(
+    name: Annotated[str, Argument(metavar="NAME", help="A model with public weights on the hub.")],
+    *,
+    revision: Annotated[
+        str | None, Option(metavar="REV", help="A branch, tag or commit; by default what was pulled before, else main.")
+    ] = None,
+    licence: Annotated[str | None, Option(metavar="SPDX", help="Refuse others; an identifier, or 'permissive'.")] = None,
+) -> int:
+    """Fetch the authors' own weights of a model from the hub.
+
+    They are verified, converted and kept in TOKODEC_HOME (by default ~/.cache/tokodec). Prints the name, which works everywhere from
+    then on.
+    """
+    from tokodec.pretrained.pull import pull as fetch
+
+    full = catalogue.resolve(name)
+    fetch(full, revision=revision, licence=licence, tell=talk.say)
+    talk.put(full)
     return 0
 
 

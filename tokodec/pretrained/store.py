@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tokodec import storage
+from tokodec import licences, storage
 from tokodec.api import Autoencoder, DiscreteTokenizer
 from tokodec.catalogue import folder, ledger
+from tokodec.entry import Entry
 from tokodec.errors import CorruptFile, InputError, ModelNotFound, WeightsMismatch
 from tokodec.numerics import PROFILES
-from tokodec.pretrained import compressai
+from tokodec.pretrained import cache, compressai
 from tokodec.pretrained.tensors import write
 from tokodec.zoo import MODELS, newest
 
@@ -40,7 +41,8 @@ class WeightsFile:
 def load(name: str, *, device: str | torch.device = "cpu", numerics: str = "stable") -> Autoencoder[Any]:
     """A model with its weights, in eval mode.
 
-    ``name``: one of ``list_models()``, ``hf:org/repo@revision``, ``dir:FOLDER`` (a folder or file that ``save`` or a training run
+    ``name``: one of ``list_models()`` (those without weights in the package once ``models pull`` has been there),
+    ``hf:org/repo@revision``, ``dir:FOLDER`` (a folder or file that ``save`` or a training run
     wrote), or ``compressai/NAME-QUALITY`` (:mod:`tokodec.pretrained.compressai`). ``numerics``: ``stable`` (float32, deterministic)
     or ``fast`` (bfloat16 transforms).
     The model carries ``name`` and ``fingerprint`` (8 bytes). Raises ModelNotFound, WeightsMismatch, InputError.
@@ -91,12 +93,25 @@ def _bytes_of(name: str) -> bytes:
         raise InputError(f"{name!r} looks like a path: say dir:{name}")
     entry = MODELS[newest(name, MODELS)]
     if entry.weights is None:
-        raise ModelNotFound(f"no weights for {name} yet: train it with its recipe, then load dir:FOLDER")
+        return _pulled(newest(name, MODELS), entry)
     data = _read(folder("pretrained") / entry.weights.file, name)
     row = ledger().get(entry.weights.file)
     if row is None or hashlib.sha256(data).hexdigest() != row.sha256:
         raise WeightsMismatch(f"the weights of {name} are damaged: their checksum is not the ledger's; install tokodec again")
     return data
+
+
+def _pulled(name: str, entry: Entry) -> bytes:
+    """Weights of the authors that were pulled; an error that says how to come by them where they were not."""
+    source = cache.source(name)
+    if source is not None:
+        licences.check(name, source.licence)
+        return cache.weights(name, source)
+    if entry.origin is None:
+        raise ModelNotFound(f"no weights for {name} yet: train it with its recipe, then load dir:FOLDER")
+    if entry.origin.repo:
+        raise ModelNotFound(f"the weights of {name} are its authors' and not here: tokodec models pull {name}")
+    raise ModelNotFound(f"the weights of {name} are its authors' and not here; see its card, then: tokodec models convert {name} FILE")
 
 
 def _in_folder(path: Path) -> Path:
