@@ -57,6 +57,19 @@ def test_objects_of_packages_that_are_not_here_are_left_alone(tmp_path: Path, mo
     assert "of_a_trainer" not in sys.modules
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning", "ignore:.torch.jit:FutureWarning")
+def test_a_torchscript_archive_is_read_without_its_code(tmp_path: Path) -> None:
+    inner = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    torch.jit.script(inner.eval()).save(tmp_path / "a.jit")  # type: ignore[no-untyped-call]
+    found = read_checkpoint(tmp_path / "a.jit")
+    assert found.keys() == inner.state_dict().keys()
+    assert all(torch.equal(t, found[name]) for name, t in inner.state_dict().items())
+    data = (tmp_path / "a.jit").read_bytes()
+    (tmp_path / "cut.jit").write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match="holds no weights"):
+        read_checkpoint(tmp_path / "cut.jit")
+
+
 def test_averaged_weights_come_first(tmp_path: Path) -> None:
     file = tmp_path / "both.pt"
     torch.save({"model": {"a": torch.zeros(2)}, "ema": {"a": torch.ones(2)}, "optimizer": {"state": {}}}, file)
