@@ -19,7 +19,7 @@ ROOMS = ("tokenizers", "codecs", "eval", "pretrained")
 
 FLOORS = (
     {"errors", "numerics"},
-    {"atomic", "pool"},
+    {"atomic", "checkpoint", "pool"},
     {"sequence", "storage", "settings"},
     {"codes"},
     {"api"},
@@ -206,7 +206,7 @@ def test_no_file_can_run_code(path: Path) -> None:
 
 def test_files_of_torch_are_read_in_one_place() -> None:
     """By whoever converts them. Our own weights are safetensors."""
-    assert [name_of(p) for p in SOURCES if "torch.load" in p.read_text(encoding="utf-8")] == ["tokodec.pretrained.convert.checkpoint"]
+    assert [name_of(p) for p in SOURCES if "torch.load" in p.read_text(encoding="utf-8")] == ["tokodec.checkpoint"]
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,10 @@ class Autoencoder(nn.Module, ABC, Generic[CodeT]):
     def recover(self) -> None:
         """Make those parameters out of the tables, up to rounding: for training on."""
 
+    def last_layer(self) -> Tensor:
+        """The weights that every gradient of a picture passes last: where adaptive weights are measured. Raises InputError without."""
+        raise InputError(f"{type(self).__name__} does not say which of its layers is last: use a fixed weight")
+
     def refuse(self, quality: object) -> None:
         """Raise InputError for a quality: for models that have none to choose."""
         if quality is not None:

@@ -4,6 +4,7 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from tokodec.errors import InputError
@@ -38,6 +39,8 @@ def fill(kind: type[T], raw: Any, where: str) -> T:
 
 def _value(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is UnionType and NoneType in arguments:  # TOML has no null: what is there is of the other type
+        return _value(next(a for a in arguments if a is not NoneType), value, where)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return fill(hint, value, where)
     if origin is tuple and isinstance(value, list):

@@ -11,13 +11,13 @@ from parity import compressai_cases
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.latent import LatentCodec
 from tokodec.entropy.roles import Learner
 from tokodec.entropy.rounding import Rounding
 from tokodec.errors import InputError, WeightsMismatch
 from tokodec.nn.gdn import GDN
 from tokodec.pretrained import store
-from tokodec.pretrained.convert.checkpoint import read_checkpoint
 from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.pretrained.convert.origins import from_checkpoint
 from tokodec.zoo import create

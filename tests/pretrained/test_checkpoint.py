@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from tokodec.checkpoint import read_checkpoint
 from tokodec.errors import InputError, WeightsMismatch
 from tokodec.pretrained.convert import vqgan
-from tokodec.pretrained.convert.checkpoint import read_checkpoint
 from tokodec.pretrained.convert.names import Names, averaged
 from tokodec.pretrained.convert.origins import from_checkpoint
 from tokodec.tokenizers.vqgan import VQGAN

@@ -8,8 +8,11 @@ from torch import Tensor
 
 from tokodec.api import Output, Pixels
 from tokodec.losses.luma_chroma import LumaChroma
+from tokodec.losses.perceptual import LPIPSVGG, LPIPSAlex
+from tokodec.losses.pixel import L1, MSE, Term
 from tokodec.losses.rate_distortion import OneRate, Quantiles, RateDistortion
 from tokodec.losses.reconstruction import IdBits, Reconstruction
+from tokodec.losses.similarity import MSSSIM, HaarPSI
 
 
 class Objective(Protocol):
@@ -27,4 +30,11 @@ OBJECTIVES: Mapping[str, type[Any]] = {
     "quantiles": Quantiles,
     "reconstruction": Reconstruction,
     "id_bits": IdBits,
+    "l1": L1,
+    "mse": MSE,
+    "term": Term,
+    "ms_ssim": MSSSIM,
+    "haarpsi": HaarPSI,
+    "lpips_vgg": LPIPSVGG,
+    "lpips_alex": LPIPSAlex,
 }

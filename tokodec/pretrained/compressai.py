@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.compressai import CompressAICodec
 from tokodec.errors import ModelNotFound, WeightsMismatch
-from tokodec.pretrained.convert.checkpoint import read_checkpoint
 
 PREFIX = "compressai/"
 _NAME = re.compile(r"compressai/(?P<architecture>.+)-(?P<quality>[1-8])(?:-(?P<metric>mse|ms-ssim))?")

@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from tokodec.api import DiscreteTokenizer, Output, Sampler, Stream, Tokens
@@ -159,7 +159,7 @@ def sequence(z: Map) -> Float[Tensor, "b n d"]:
     return z.flatten(2).transpose(1, 2)
 
 
-def lattice(z: Float[Tensor, "b n d"], grid: tuple[int, ...] | torch.Size) -> Map:
+def lattice(z: Shaped[Tensor, "b n d"], grid: tuple[int, ...] | torch.Size) -> Shaped[Tensor, "b d gh gw"]:
     """The inverse."""
     return z.transpose(1, 2).unflatten(2, tuple(grid))
 

@@ -26,8 +26,9 @@ from tokodec.losses.objective import OBJECTIVES, Objective
 from tokodec.nn.resnet import ConvBlock
 from tokodec.pretrained import store
 from tokodec.pretrained import tensors as disk
-from tokodec.quantizers.base import Quantizer
+from tokodec.quantizers.base import Quantized, Quantizer
 from tokodec.settings import fill
+from tokodec.train.adversary import Adversary
 from tokodec.train.optim import Average, groups
 from tokodec.train.recipe import ObjectiveRecipe, Recipe
 from tokodec.train.schedule import moment, past
@@ -58,10 +59,12 @@ class Trainer:
         self.average = Average(self.model, average, recipe.ema)
         self._arm()
         self.groups = groups(self.model, recipe.optimiser)
+        self.adversary = Adversary(recipe.adversary, self.model, self.world, device) if recipe.adversary is not None else None
         self.objectives = [(o, _objective(o)) for o in recipe.objective]
         if recipe.compile and device.type == "cuda":
             self._compile()
         self.step, self.seconds, self.skipped = 0, 0.0, torch.zeros((), device=device)
+        self.ids: Tensor | None = None
         self._resume()
 
     def _build(self) -> Autoencoder[Any]:
@@ -133,6 +136,8 @@ class Trainer:
         if isinstance(self.model, Rounded):
             self.model.rounding = ROUNDINGS[now.phase.rounding]()
         self.model.zero_grad(set_to_none=True)
+        if self.adversary is not None:
+            self.adversary.rest(self.device)
         total = self.recipe.batch // self.recipe.micro_batch
         sums: dict[str, Tensor] = {}
         for piece, batch in zip(pieces, batches, strict=True):
@@ -144,6 +149,8 @@ class Trainer:
             self.world.add_gradients(group.parameters.values())
         for group in self.groups.values():
             self.skipped += group.step(now.rate)
+        if self.adversary is not None and now.phase.adversary:
+            self.skipped += self.adversary.step(now.rate)
         self.average.update(self.step)
         return {name: self.world.add(value) for name, value in sums.items()}
 
@@ -151,14 +158,31 @@ class Trainer:
         x = batch.pixels.contiguous(memory_format=torch.channels_last)
         with self._autocast():
             output: Output = self.model(x, quality=batch.quality if self.variable_rate else None)
+        self.ids = output.aux.get("ids")
         losses: dict[str, Tensor] = {}
         for recipe, objective in self.objectives:
             loss = recipe.weight * objective(x, batch.quality, output).mean()
             losses[recipe.optimiser] = losses.get(recipe.optimiser, 0) + loss
+        terms = {"loss": torch.stack(list(losses.values())).sum(), **{name: term.mean() for name, term in output.terms.items()}}
+        strength = moment(self.recipe, self.step).phase.adversary
+        if self.adversary is not None and strength:
+            terms |= self._against(self.adversary, x, output, losses, strength, 1 / total)
         for i, (name, loss) in enumerate(losses.items()):
             more = i + 1 < len(losses)
             (loss / total).backward(inputs=list(self.groups[name].parameters.values()), retain_graph=more)
-        return {"loss": torch.stack(list(losses.values())).sum(), **{name: term.mean() for name, term in output.terms.items()}}
+        return terms
+
+    def _against(
+        self, adversary: Adversary, x: Tensor, output: Output, losses: dict[str, Tensor], strength: float, share: float
+    ) -> dict[str, Tensor]:
+        """Add the adversarial loss to ``losses``, and let the discriminator see the piece."""
+        if output.pixels is None:
+            raise InputError("a phase with an adversary needs a model that makes pictures")
+        first = next(iter(losses))
+        with self._autocast():
+            verdict = adversary.judge(output.pixels, losses[first], strength)
+            losses[first] = losses[first] + verdict.loss
+            return verdict.terms | adversary.learn(x, output.pixels, self.step, share)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         wanted = self.recipe.autocast and (self.device.type != "cpu" or _has_bf16())
@@ -171,11 +195,22 @@ class Trainer:
         if self.world.rank:
             return
         if self.step % self.recipe.log_every == 0 or last:
-            self._log({"step": self.step, "seconds": round(self.seconds, 1), **{n: round(float(v), 6) for n, v in terms.items()}})
+            found = {**{n: round(float(v), 6) for n, v in terms.items()}, **self._codes_in_use()}
+            self._log({"step": self.step, "seconds": round(self.seconds, 1), **found})
         if self.step % self.recipe.checkpoint_every == 0 or last:
             self._save()
         if self.step % self.recipe.validate_every == 0 and not last:
             self._validate()
+
+    def _codes_in_use(self) -> dict[str, float]:
+        """Usage and perplexity of the ids of the last piece, of models that have some."""
+        quantizer = getattr(self.model, "quantizer", None)
+        if self.ids is None or not isinstance(quantizer, Quantizer):
+            return {}
+        several = len(quantizer.vocab) > 1
+        ids = self.ids.flatten(1, -2) if several else self.ids.flatten(1)
+        seen = Quantized(z=torch.empty(len(ids), 0, 0), ids=ids, vocab=quantizer.vocab)
+        return {"usage": round(seen.usage, 6), "perplexity": round(seen.perplexity, 3)}
 
     def _log(self, line: dict[str, Any]) -> None:
         with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
@@ -210,6 +245,8 @@ class Trainer:
         }
         for name, group in self.groups.items():
             tensors |= {f"optimiser/{name}/{key}": t for key, t in group.state().items()}
+        if self.adversary is not None:
+            tensors |= {f"adversary/{key}": t for key, t in self.adversary.state().items()}
         meta = {
             "step": self.step,
             "seconds": self.seconds,
@@ -232,6 +269,8 @@ class Trainer:
         self.average.model.load_state_dict(_under("average/", tensors))
         for name, group in self.groups.items():
             group.load(_under(f"optimiser/{name}/", tensors))
+        if self.adversary is not None:
+            self.adversary.load(_under("adversary/", tensors))
         log = self.out / "log.jsonl"
         if log.exists():
             lines = [

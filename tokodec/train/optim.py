@@ -39,7 +39,7 @@ class Group:
 
     def state(self) -> dict[str, Tensor]:
         """Moments and counters by parameter name."""
-        return {f"{name}/{key}": value for name, p in self.parameters.items() for key, value in self.adam.state[p].items()}
+        return {f"{name}/{key}": value for name, p in self.parameters.items() for key, value in self.adam.state.get(p, {}).items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of :meth:`state`."""

@@ -44,6 +44,24 @@ class ObjectiveRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdversaryRecipe:
+    """A discriminator, what it and the generator are to make of its logits, and what it learns by (:mod:`tokodec.losses.adversary`).
+
+    ``weight``: ``fixed``, or ``adaptive``, by the gradients at the model's last layer. ``lecam`` and ``r1`` weigh the penalties of
+    those names; R1 is taken every ``r1_every`` steps and counts for all of them.
+    """
+
+    discriminator: str = "patch"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    criterion: str = "hinge"
+    weight: str = "fixed"
+    lecam: float = 0.0
+    r1: float = 0.0
+    r1_every: int = 16
+    optimiser: OptimiserRecipe = field(default_factory=lambda: OptimiserRecipe(learning_rate=1e-4, betas=(0.5, 0.9)))
+
+
+@dataclass(frozen=True, kw_only=True)
 class PhaseRecipe:
     """A stretch of training. The learning rates are multiplied by a cosine from ``rate_start`` to ``rate_end``."""
 
@@ -53,6 +71,8 @@ class PhaseRecipe:
     rate_end: float = 1.0
     rounding: str = "straight_through"
     reduce_from: float = 2.0
+    adversary: float = 0.0
+    """Weight of the adversarial loss; at 0 the discriminator rests."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +89,8 @@ class Recipe:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     optimiser: Mapping[str, OptimiserRecipe] = field(default_factory=lambda: {"main": OptimiserRecipe()})
     objective: tuple[ObjectiveRecipe, ...]
+    adversary: AdversaryRecipe | None = None
+    """Phases say when it takes part; the adversarial loss goes to the optimiser of the first objective."""
     warm_start: str = ""
     """A weights file or a model's name whose weights the run starts from."""
     fresh: tuple[str, ...] = ()
@@ -105,4 +127,6 @@ def read_recipe(path: Path) -> Recipe:
     recipe = fill(Recipe, read_toml(path), str(path))
     if recipe.batch % recipe.micro_batch:
         raise InputError(f"{path}: batch = {recipe.batch} is not a multiple of micro_batch = {recipe.micro_batch}")
+    if recipe.adversary is None and any(phase.adversary for phase in recipe.phase):
+        raise InputError(f"{path}: a phase has an adversary, but the recipe has no section [adversary]")
     return recipe

@@ -29,7 +29,11 @@ def moment(recipe: Recipe, step: int) -> Moment:
 
 def past(recipe: Recipe, step: int) -> str:
     """A digest of the schedule before ``step``: a resumed run may change what is still to come, never what has been."""
-    marks = "".join(
-        f"{m.rate:.9g} {m.phase.crop} {m.phase.rounding} {m.phase.reduce_from};" for m in (moment(recipe, s) for s in range(step))
-    )
+    marks = "".join(_mark(moment(recipe, s)) for s in range(step))
     return hashlib.sha256(marks.encode()).hexdigest()[:16]
+
+
+def _mark(now: Moment) -> str:
+    # Without an adversary as it was before there were any, so that older runs go on.
+    adversary = f" {now.phase.adversary}" if now.phase.adversary else ""
+    return f"{now.rate:.9g} {now.phase.crop} {now.phase.rounding} {now.phase.reduce_from}{adversary};"

@@ -9,7 +9,7 @@ from parity import reference
 from parity.harness import Case, Found, filled
 
 from tokodec.pretrained.convert.bae import names_of
-from tokodec.tokenizers.lattice import sequence
+from tokodec.tokenizers.lattice import lattice, sequence
 from tokodec.zoo import MODELS, create
 
 
@@ -26,6 +26,6 @@ def _run(name: str, _recorded: Mapping[str, Any]) -> Found:
     # Their range is [0, 1]; the figures were made with this one.
     z = model.latents(reference.picture(256))
     ids = model.quantizer.ids(sequence(z))
-    quant = model.quantizer.lookup(ids).transpose(1, 2).unflatten(2, z.shape[2:])
-    bits = model.quantizer.bits(z).long()
+    quant = lattice(model.quantizer.lookup(ids), z.shape[2:])
+    bits = lattice(model.quantizer.bits(sequence(z)).long(), z.shape[2:])
     return {"probs": z.sigmoid(), "bits": bits, "ids_two_subcodes": ids, "quant": quant, "recon": model.reconstruct(quant)}

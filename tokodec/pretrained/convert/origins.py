@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from tokodec.api import Autoencoder
+from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
 from tokodec.pretrained.convert import bae, bsqvit, cosmos, dcvc, fourm, open_magvit2, vqgan
-from tokodec.pretrained.convert.checkpoint import read_checkpoint
 from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.tokenizers.bae import BAE
 from tokodec.tokenizers.bsqvit import BSQViT
