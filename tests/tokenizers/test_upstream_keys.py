@@ -1,0 +1,128 @@
+"""Whole lists of keys and shapes of the authors' checkpoints: all are known, and nothing that is used is left out.
+
+The lists lie beside the repository, in ``../shared/specs``; without them the tests are skipped. A family adds its rows to ``LISTS``.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tokodec.errors import WeightsMismatch
+from tokodec.pretrained.convert import bae, cosmos, open_magvit2
+from tokodec.pretrained.convert.names import Names, averaged
+from tokodec.zoo import create
+
+SPECS = Path(__file__).parents[3] / "shared" / "specs"
+MAGVIT, BAE, COSMOS = "open-magvit2-ibq-fsq-bsq", "bae-elm", "cosmos-image"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A list of keys and the model that takes it. ``published``: parameters that the authors' model has, ``unused`` of them left out."""
+
+    file: str
+    variant: str
+    model: str
+    names_of: Callable[[Any], Names]
+    published: int
+    unused: int = 0
+
+
+def _magvit(variant: str, model: str, published: int) -> Listed:
+    return Listed(file=MAGVIT, variant=variant, model=model, names_of=open_magvit2.names_of, published=published)
+
+
+def _bae(variant: str, model: str, published: int) -> Listed:
+    # Twenty 1x1 convolutions beside blocks of equal width, and a head of training.
+    return Listed(file=BAE, variant=variant, model=model, names_of=bae.names_of, published=published, unused=2_496_899)
+
+
+def _cosmos(variant: str, model: str, published: int) -> Listed:
+    return Listed(file=COSMOS, variant=variant, model=model, names_of=cosmos.names_of, published=published)
+
+
+LISTS = (
+    _magvit("openmagvit2_256L", "open_magvit2_256", 49_751_442 + 65_376_387),
+    _magvit("openmagvit2_256L", "open_magvit2_262144", 49_751_442 + 65_376_387),
+    _magvit("openmagvit2_128L", "open_magvit2_128", 48_422_162 + 63_599_491),
+    _magvit("openmagvit2_pretrain_16384", "open_magvit2_16384", 49_749_390 + 65_344_643),
+    _bae("bae_16", "bae_16", 65_526_550),
+    _bae("bae_16", "bae_16_deter", 65_526_550),
+    _bae("bae_20", "bae_20", 65_528_602),
+    _bae("bae_24", "bae_24", 65_530_654),
+    _cosmos("DI8x8", "cosmos_di_8x8", 79_004_342),
+    _cosmos("DI16x16", "cosmos_di_16x16", 83_723_958),
+)
+ONE_EACH = tuple({listed.file: listed for listed in LISTS}.values())
+listed_models = pytest.mark.parametrize("listed", LISTS, ids=lambda listed: listed.model)
+listed_families = pytest.mark.parametrize("listed", ONE_EACH, ids=lambda listed: listed.file)
+
+
+@cache
+def _lists(file: str) -> Mapping[str, Mapping[str, list[int]]]:
+    path = SPECS / f"{file}.keys.json"
+    if not path.is_file():
+        pytest.skip(f"lists of keys are not here ({path.name})")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def checkpoint(listed: Listed, values: Callable[[str], float] = lambda _: 0.0) -> dict[str, Tensor]:
+    """Tensors of one value each under all keys of a list, which take no memory."""
+    return {key: torch.tensor(values(key)).expand(shape) for key, shape in _lists(listed.file)[listed.variant].items()}
+
+
+def bare(listed: Listed) -> nn.Module:
+    """The model without numbers."""
+    with torch.device("meta"):
+        return create(listed.model)
+
+
+@listed_models
+def test_every_key_is_known(listed: Listed) -> None:
+    model, theirs = bare(listed), checkpoint(listed)
+    found = listed.names_of(model).apply(model, theirs)
+    assert {name: t.shape for name, t in found.items()} == {name: p.shape for name, p in model.named_parameters()}
+
+
+@listed_models
+def test_only_what_is_unused_is_left_out(listed: Listed) -> None:
+    """Of training there is more in a file: losses, averages, and what does not start with the prefix."""
+    model, theirs = bare(listed), checkpoint(listed)
+    names = listed.names_of(model)
+    own = {key.removeprefix(names.prefix): t for key, t in theirs.items() if key.startswith(names.prefix)}
+    left_out = [key for key in own if any(re.search(pattern, key) for pattern in names.ignored)]
+    of_the_model = [key for key in left_out if not key.startswith(("loss.", "model_ema."))]
+    assert sum(own[key].numel() for key in of_the_model) == listed.unused
+    assert sum(p.numel() for p in model.parameters()) == listed.published - listed.unused
+    assert all(re.search(r"\.conv_out\.|\.logsigma\.", key) for key in of_the_model)
+
+
+@listed_families
+@pytest.mark.parametrize("change", ["missing", "unexpected", "is"])
+def test_a_list_that_differs_is_refused(listed: Listed, change: str) -> None:
+    model, theirs = bare(listed), checkpoint(listed)
+    key = next(key for key in theirs if key.endswith(("encoder.conv_in.weight", "encoder.blocks.0.weight")))
+    if change == "missing":
+        del theirs[key]
+    elif change == "unexpected":
+        theirs[key.replace("weight", "more")] = torch.zeros(1)
+    else:
+        theirs[key] = torch.zeros(7)
+    with pytest.raises(WeightsMismatch, match=change):
+        listed.names_of(model).apply(model, theirs)
+
+
+def test_the_average_of_every_weight_is_found() -> None:
+    listed = LISTS[0]
+    model = bare(listed)
+    theirs = checkpoint(listed, lambda key: float(key.startswith("model_ema.")))
+    found = open_magvit2.names_of(model).apply(model, averaged(theirs))
+    assert {float(t.flatten()[0]) for t in found.values()} == {1.0}
