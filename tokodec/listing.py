@@ -8,6 +8,7 @@ from tokodec.catalogue import ModelInfo, room
 BEGIN = "<!-- zoo: written by python -m tokodec.zoo -->"
 END = "<!-- end of zoo -->"
 
+_FAMILIES = ("| family | kind | models | weights, not in the package | their licence |", "|---|---|---|---|---|")
 _PUBLIC = {"hub:": "public: `models pull`", "else": "public: see the card"}
 """By how an origin begins."""
 _HEAD = ("| model | kind | media | rate | trained weights | parameters | licence |", "|---|---|---|---|---|---|---|")
@@ -24,13 +25,33 @@ def table(rows: Sequence[ModelInfo], *, cards: str) -> str:
     return "\n".join([*_HEAD, *lines]) if lines else "No models yet."
 
 
+def overview(rows: Sequence[ModelInfo], *, cards: str) -> str:
+    """A Markdown table of the models with weights in the package, one a line, and one of all others, a family a line."""
+    shown = [row for row in rows if not row.name.endswith("_test")]
+    others = [row for row in shown if not row.pretrained]
+    families = [[row for row in others if row.family == family] for family in sorted({row.family for row in others})]
+    here = [_line(row, cards) for row in shown if row.pretrained]
+    return "\n".join([*_HEAD, *here, "", *_FAMILIES, *(_family(members, cards) for members in families)])
+
+
+def _family(rows: Sequence[ModelInfo], cards: str) -> str:
+    first = rows[0]
+    models = ", ".join(row.name for row in rows)
+    weights = ", ".join(sorted({_weights(row) for row in rows}))
+    licences = ", ".join(sorted({row.licence for row in rows if row.origin})) or "-"
+    return f"| [{first.family}]({cards}{room(first.kind)}/{first.family}.md) | {first.kind} | {models} | {weights} | {licences} |"
+
+
+def _weights(row: ModelInfo) -> str:
+    if row.pretrained and row.bytes:
+        return f"{row.bytes / 2**20:.1f} MiB, in the package"
+    return _PUBLIC.get((row.origin or "")[:4], "none")
+
+
 def _line(row: ModelInfo, cards: str) -> str:
     card = f"[{row.name}]({cards}{room(row.kind)}/{row.family}.md)"
     rate = "variable" if row.variable_rate else "fixed"
-    weights = (
-        f"{row.bytes / 2**20:.1f} MiB, in the package" if row.pretrained and row.bytes else _PUBLIC.get((row.origin or "")[:4], "none")
-    )
-    return f"| {card} | {row.kind} | {row.media} | {rate} | {weights} | {row.params / 1e6:.2f} M | {row.licence} |"
+    return f"| {card} | {row.kind} | {row.media} | {rate} | {_weights(row)} | {row.params / 1e6:.2f} M | {row.licence} |"
 
 
 def fill(text: str, generated: str) -> str:

@@ -63,7 +63,7 @@ def _origin(entry: Entry) -> str | None:
 
 def generated(root: Path, models: Sequence[ModelInfo]) -> dict[Path, str]:
     """The text of every generated file of the checkout at ``root``."""
-    tables = {root / "README.md": listing.table(models, cards="")}
+    tables = {root / "README.md": listing.overview(models, cards="")}
     for name in ("codecs", "tokenizers"):
         tables[root / name / "README.md"] = listing.table([m for m in models if room(m.kind) == name], cards="../")
     filled = {path: listing.fill(path.read_text(encoding="utf-8"), table) for path, table in tables.items()}
