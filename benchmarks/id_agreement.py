@@ -35,7 +35,7 @@ def conditions(device: str, *, settles: bool) -> list[Condition]:
     Of a model that does not settle ids in float64 every pair of circumstances, and nothing that computes with other instructions.
     """
     if not settles:
-        return [Condition(threads=t, batch=b, channels_last=c) for t, b, c in ((1, 1, True), (1, 8, False), (2, 1, False), (2, 8, True))]
+        return [Condition(threads=t, batch=b, channels_last=c) for t, b, c in ((1, 1, True), (2, 8, False), (1, 8, False), (2, 1, True))]
     grid = [Condition(threads=t, batch=b, channels_last=c) for b, t, c in product((1, 8), (1, 2), (True, False))]
     isa = [Condition(batch=8, environment=(pair,)) for pair in SETS]
     other = [Condition(device=device, batch=b) for b in (1, 8)] if device != "cpu" else []

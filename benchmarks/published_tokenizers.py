@@ -2,7 +2,7 @@
 
     python -m benchmarks.published_tokenizers [-m MODEL ...] [--size 256] [--batch 1] [--threads 1] [-o RESULT.json]
 
-Encoding, from pixels to ids. ``plain`` is float32 (``plain_vqgan.py``); ours is ``stable``, which is float32 too, and ``fast``, which is
+Encoding, from pixels to ids. ``plain`` is float32 (``plain_layers.py``); ours is ``stable``, which is float32 too, and ``fast``, which is
 bfloat16: worth something only where the processor has instructions for it, which the first line says. Times are CPU seconds of this
 process; ratios are taken round by round, medians with quartiles. Ids of ``plain`` and ``stable`` are compared.
 """
@@ -18,14 +18,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks import plain_vqgan
+from benchmarks.plain_layers import plain
 from benchmarks.tokenizer_speed import crops
 from tokodec.numerics import PROFILES
-from tokodec.tokenizers.vqgan import VQGAN
+from tokodec.tokenizers.lattice import LatticeTokenizer
 from tokodec.zoo import create
 
-ROUNDS = 7
-MODELS = ("llamagen_vq16", "vqgan_f16_16384", "ibq_16384")
+ROUNDS = 5
+MODELS = (
+    "vqgan_f16_16384",
+    "llamagen_vq16",
+    "ibq_16384",
+    "open_magvit2_256",
+    "bae_16",
+    "cosmos_di_16x16",
+    "bsqvit_b18",
+    "fourm_rgb_1k",
+)
 
 
 def seconds(job: Callable[[], Tensor]) -> float:
@@ -39,14 +48,19 @@ def jobs(name: str, x: Tensor) -> dict[str, Callable[[], Tensor]]:
     """What is timed."""
     torch.manual_seed(0)
     model = create(name).eval().requires_grad_(False)
-    assert isinstance(model, VQGAN)
-    model.quantizer.codebook.data.normal_()  # type: ignore[union-attr]
+    assert isinstance(model, LatticeTokenizer)
+    if isinstance(getattr(model.quantizer, "codebook", None), torch.nn.Parameter):
+        model.quantizer.codebook.data.normal_()  # type: ignore[union-attr]
 
     def ours(profile: str) -> Tensor:
         model.numerics = PROFILES[profile]()
         return model.encode(x).ids.flatten(1)
 
-    return {"plain": lambda: plain_vqgan.encode(model, x * 2 - 1), "stable": lambda: ours("stable"), "fast": lambda: ours("fast")}
+    def theirs() -> Tensor:
+        with plain():
+            return ours("stable")
+
+    return {"plain": theirs, "stable": lambda: ours("stable"), "fast": lambda: ours("fast")}
 
 
 @torch.inference_mode()
