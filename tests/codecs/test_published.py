@@ -219,5 +219,5 @@ def test_files_that_are_no_weights(content: bytes, tmp_path: Path) -> None:
 
 
 def test_other_architectures_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no architecture of CompressAI"):
+    with pytest.raises(InputError, match="no weights elsewhere"):
         from_checkpoint("hyperprior_vr_test", tmp_path / "weights.pth")

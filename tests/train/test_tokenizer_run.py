@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tokodec.errors import InputError
 from tokodec.pretrained import store
 from tokodec.settings import fill
 from tokodec.tokenizers.vq import ConvTokenizer
@@ -53,6 +54,11 @@ def test_a_run_learns_validates_and_exports_a_tokenizer(shard: Path, tmp_path: P
     with torch.inference_mode():
         assert model.decode(model.encode(x)).shape == x.shape
     assert store.load(f"dir:{tmp_path / 'latest.safetensors'}").name == "vq_test"
+
+
+def test_what_takes_no_photographs_is_not_trained_on_them(shard: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="takes labels:134"):
+        trainer(shard, tmp_path, model="fourm_semseg_4k")
 
 
 def test_a_codebook_resumes_bit_for_bit(shard: Path, tmp_path: Path) -> None:

@@ -50,7 +50,10 @@ class Trainer:
             if device.type == "cpu"
             else ResidentCrops(train, seed=recipe.seed, device=device)
         )
-        self.variable_rate = MODELS[newest(recipe.model, MODELS)].variable_rate
+        entry = MODELS[newest(recipe.model, MODELS)]
+        if entry.input != "rgb":
+            raise InputError(f"{recipe.model} takes {entry.input}; shards hold photographs, so it cannot be trained here")
+        self.variable_rate = entry.variable_rate
         self.validation = Validation(validation, train, recipe.validation_pictures, self._qualities())
         torch.manual_seed(recipe.seed)
         self.model = self._build()
