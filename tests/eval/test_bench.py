@@ -1,6 +1,7 @@
 """The measuring loop: figures, protocols, interruptions, failures that are counted."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tokodec import catalogue
 from tokodec.cli import main
 from tokodec.errors import InputError, NoInput
 from tokodec.eval import suite as suites
@@ -80,6 +82,16 @@ def test_bytes_are_those_of_whole_files(folder: Path, alone: None) -> None:
     (row,) = [r for r in results()["rows"] if r["picture"] == "a.png"]
     assert row["bytes"] == Path("a.tkd").stat().st_size
     assert row["bpp"] == 8 * row["bytes"] / (64 * 96)
+
+
+def test_weights_elsewhere_take_part_under_their_place(folder: Path, alone: None) -> None:
+    Path("mine").mkdir()
+    shutil.copy(catalogue.folder("pretrained") / "vq_test.safetensors", "mine/model.safetensors")
+    assert main.run(("bench", "run", "pictures", "-m", "vq_test", "-m", "dir:mine", "-o", "out", "--quiet")) == 0
+    rows = results()["rows"]
+    bytes_of = {name: [row["bytes"] for row in rows if row["contestant"] == name] for name in ("vq_test", "dir:mine")}
+    assert len(bytes_of["dir:mine"]) == 2
+    assert bytes_of["dir:mine"] == bytes_of["vq_test"]
 
 
 def test_a_killed_run_goes_on_and_ends_alike(folder: Path, alone: None) -> None:

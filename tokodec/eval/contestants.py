@@ -40,15 +40,19 @@ class Contestant(ABC):
 
 
 class Model(Contestant):
-    """A codec or a discrete tokenizer of ours, on the CPU in stable numerics: .tkd files, read back as anyone would."""
+    """A codec or a discrete tokenizer of ours, on the CPU in stable numerics: .tkd files, read back as anyone would.
+
+    ``name``: of the zoo, or of weights elsewhere, ``dir:FOLDER``, which are shown under that name.
+    """
 
     def __init__(self, name: str, qualities: Sequence[float]) -> None:
-        info = model_info(name)
+        self._machine = files.Machine()
+        elsewhere = ":" in name
+        self.name = name if elsewhere else resolve(name)
+        info = model_info(self._machine.codec(name).name if elsewhere else name)
         if info.kind not in files.FILE_KINDS:
             raise InputError(f"{name} is a {info.kind} model, which makes no files")
-        self.name = resolve(name)
         self.settings = tuple(qualities) if info.variable_rate else (None,)
-        self._machine = files.Machine()
         self._codec = self._machine.codec(self.name)
 
     def encode(self, picture: Pixels8, setting: float | None) -> bytes:
