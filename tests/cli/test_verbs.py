@@ -244,7 +244,7 @@ def test_train(tk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("tokodec.train.loop.Trainer", Trainer)
     told = tk("train", "codecs/hyperprior_vr.toml", "--data", "shards", "--device", "cpu", "--threads", "1")
-    assert told.out.decode() == f"hyperprior_vr.v1 {Path('runs/hyperprior_vr')} cpu shards\n"
+    assert told.out.decode() == f"hyperprior_vr.v3 {Path('runs/hyperprior_vr')} cpu shards\n"
     assert tk("train", "codecs/hyperprior_vr.toml", "-o", "mine").out.split()[1] == b"mine"
     assert tk("train", "nowhere.toml").code == 2
     assert tk("train", "codecs/nowhere.toml").code == 2

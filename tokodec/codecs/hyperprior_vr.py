@@ -58,18 +58,18 @@ class HyperpriorVR(VariableRateCodec):
 
 
 MODELS = {
-    "hyperprior_vr.v1": Entry(
-        build=HyperpriorVR,
-        config=HyperpriorVRConfig(),
-        family="hyperprior_vr",
-        weights=Weights(file="hyperprior_vr.v1.safetensors"),
-        variable_rate=True,
-    ),
     "hyperprior_vr.v2": Entry(
         build=HyperpriorVR,
         config=HyperpriorVRConfig(),
         family="hyperprior_vr",
         weights=Weights(file="hyperprior_vr.v2.safetensors"),
+        variable_rate=True,
+    ),
+    "hyperprior_vr.v3": Entry(
+        build=HyperpriorVR,
+        config=HyperpriorVRConfig(),
+        family="hyperprior_vr",
+        weights=Weights(file="hyperprior_vr.v3.safetensors"),
         variable_rate=True,
     ),
     "hyperprior_vr_test": Entry(
