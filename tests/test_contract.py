@@ -81,9 +81,15 @@ def test_a_batch_is_its_items(model: Any, picture: Pictures) -> None:
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("kernels", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("maps", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    ("threads", "kernels", "maps"),
+    [
+        (1, torch.contiguous_format, torch.channels_last),
+        (1, torch.channels_last, torch.contiguous_format),
+        (2, torch.contiguous_format, torch.contiguous_format),
+        (2, torch.channels_last, torch.channels_last),
+    ],
+)
 def test_ids_do_not_depend_on_circumstances(
     name: str, picture: Pictures, threads: int, kernels: torch.memory_format, maps: torch.memory_format
 ) -> None:
