@@ -69,7 +69,7 @@ def test_model_info_is_a_row_and_an_object() -> None:
     known = model_info("hyperprior_vr")
     assert known.name == known["name"] == "hyperprior_vr.v2"
     assert json.loads(json.dumps(dict(known))) == dict(known)
-    assert len(known) == len(set(known)) == 10
+    assert len(known) == len(set(known)) == 11
     assert known == model_info("hyperprior_vr.v2") != model_info("hyperprior_vr_test")
     with pytest.raises(KeyError):
         known["__dict__"]

@@ -19,7 +19,7 @@ ROOMS = ("tokenizers", "codecs", "eval", "pretrained")
 
 FLOORS = (
     {"errors", "numerics"},
-    {"atomic", "pool"},
+    {"atomic", "pool", "licences"},
     {"sequence", "storage", "settings"},
     {"codes"},
     {"api"},
@@ -245,6 +245,7 @@ def loaded_by(statement: str) -> set[str]:
         "import tokodec; tokodec.list_models(); tokodec.model_info('hyperprior_vr')",
         "import tokodec.catalogue as c; c.folder('pretrained'); c.ledger()",
         "import tokodec.listing",
+        "import tokodec.licences",
         "import tokodec.entropy, tokodec.entropy.container",
         "import tokodec.media, tokodec.media.limits",
     ],

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tokodec import licences
 from tokodec.errors import InputError, ModelNotFound
 
 ROOMS = ("tokenizers", "codecs", "eval", "pretrained")
@@ -52,7 +53,9 @@ class ModelInfo(_Row):
     """``quality`` in [0, 1] sets the rate."""
     variable_length: bool
     licence: str
-    """Of the weights, as an SPDX identifier."""
+    """Of the weights, in the package or else the public ones, as an SPDX identifier."""
+    origin: str | None
+    """Where public weights of its authors are: ``hub:org/repo``, which ``models pull`` fetches, or ``elsewhere``: see the card."""
     params: int
     bytes: int | None
     """Size of the weights in the package; None where there are none."""
@@ -132,15 +135,16 @@ def list_models(
 ) -> list[str]:
     """Names of models that match a shell pattern and every filter that is given, sorted.
 
-    ``kind`` is codec, discrete, continuous or reducer; ``media`` is image or video; ``licence`` is the SPDX
-    identifier of the weights; ``pretrained`` asks for models with (or without) trained weights in the package.
+    ``kind`` is codec, discrete, continuous or reducer; ``media`` is image or video; ``licence`` is the SPDX identifier of
+    the weights or a policy, ``permissive`` or ``any``; ``pretrained`` asks for models with (or without) trained weights in the package.
     Raises InputError for an unknown kind.
     """
     if kind is not None and kind not in KINDS:
         raise InputError(f"no kind {kind!r}; there are {', '.join(KINDS)}")
-    asked = {"kind": kind, "media": media, "licence": licence, "pretrained": pretrained}
+    asked = {"kind": kind, "media": media, "pretrained": pretrained}
     wanted = {key: value for key, value in asked.items() if value is not None}
-    return sorted(n for n, info in zoo().items() if fnmatchcase(n, pattern) and all(info[k] == v for k, v in wanted.items()))
+    found = [info for name, info in zoo().items() if fnmatchcase(name, pattern) and all(info[k] == v for k, v in wanted.items())]
+    return sorted(info.name for info in found if licence is None or licences.matches(licence, info.licence))
 
 
 def model_info(name: str) -> ModelInfo:

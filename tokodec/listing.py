@@ -25,8 +25,20 @@ def table(rows: Sequence[ModelInfo], *, cards: str) -> str:
 def _line(row: ModelInfo, cards: str) -> str:
     card = f"[{row.name}]({cards}{room(row.kind)}/{row.family}.md)"
     rate = "variable" if row.variable_rate else "fixed"
-    weights = f"{row.bytes / 2**20:.1f} MiB, in the package" if row.pretrained and row.bytes else "none"
-    return f"| {card} | {row.kind} | {row.media} | {rate} | {weights} | {row.params / 1e6:.2f} M | {row.licence} |"
+    return f"| {card} | {row.kind} | {row.media} | {rate} | {_weights(row)} | {row.params / 1e6:.2f} M | {row.licence} |"
+
+
+def _weights(row: ModelInfo) -> str:
+    if row.pretrained and row.bytes:
+        return f"{row.bytes / 2**20:.1f} MiB, in the package"
+    return public(row, "`models pull`") or "none"
+
+
+def public(row: ModelInfo, command: str = "models pull") -> str:
+    """Where the public weights of a model are to be had; empty where there are none or better ones lie in the package."""
+    if row.origin is None or row.bytes:
+        return ""
+    return "public, see the card" if row.origin == "elsewhere" else f"public, {command}"
 
 
 def fill(text: str, generated: str) -> str:

@@ -34,6 +34,7 @@ def rows() -> list[ModelInfo]:
 def _row(name: str, entry: Entry) -> ModelInfo:
     weights = folder("pretrained") / entry.weights.file if entry.weights else None
     size = weights.stat().st_size if weights and weights.is_file() else None
+    terms = entry.weights or entry.origin
     return ModelInfo(
         name=name,
         kind=entry.kind,
@@ -42,10 +43,17 @@ def _row(name: str, entry: Entry) -> ModelInfo:
         pretrained=size is not None and not name.endswith("_test"),
         variable_rate=entry.variable_rate,
         variable_length=entry.variable_length,
-        licence=entry.weights.licence if entry.weights else "Apache-2.0",
+        licence=terms.licence if terms else "Apache-2.0",
+        origin=_origin(entry),
         params=sum(p.numel() for p in entry.create({}).parameters()),
         bytes=size,
     )
+
+
+def _origin(entry: Entry) -> str | None:
+    if entry.origin is None:
+        return None
+    return f"hub:{entry.origin.repo}" if entry.origin.repo else "elsewhere"
 
 
 def generated(root: Path, models: Sequence[ModelInfo]) -> dict[Path, str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Argument, Option, Typer
 
-from tokodec import catalogue
+from tokodec import catalogue, listing
 from tokodec.cli import talk
 from tokodec.errors import CorruptFile, NoInput, OutputExists
 
@@ -21,7 +21,7 @@ def list_(
     pattern: Annotated[str, Argument(metavar="[PATTERN]", help="A shell pattern, such as 'hyper*'.")] = "*",
     *,
     kind: Annotated[str | None, Option(metavar="KIND", help="codec, discrete, continuous or reducer.")] = None,
-    licence: Annotated[str | None, Option(metavar="SPDX", help="Of the weights.")] = None,
+    licence: Annotated[str | None, Option(metavar="SPDX", help="Of the weights; or permissive, or any.")] = None,
     pretrained: Annotated[bool, Option("--pretrained", help="Only models whose trained weights are in the package.")] = False,
     json: Json = False,
 ) -> int:
@@ -35,7 +35,7 @@ def list_(
         if json:
             talk.put_json(info)
         else:
-            weights = "trained" if info.pretrained else "test weights" if info.bytes else "no weights"
+            weights = "trained" if info.pretrained else "test weights" if info.bytes else listing.public(info) or "no weights"
             talk.put(f"{info.name:{width}}  {info.kind:10}  {info.media:5}  {info.params / 1e6:8.2f} M  {weights}")
     return 0
 
