@@ -1,4 +1,4 @@
-"""tokodec models list | info | verify | convert. The first three read only files, without torch and without a network."""
+"""tokodec models list | info | verify | pull | convert. The first three read only files, without torch and without a network."""
 
 import hashlib
 from collections.abc import Iterator
@@ -70,6 +70,27 @@ def verify(*, json: Json = False) -> int:
             error = CorruptFile(f"{file}: {fault}; install tokodec again")
     if error is not None:
         raise error
+    return 0
+
+
+@models.command()
+def pull(
+    name: Annotated[str, Argument(metavar="NAME", help="A model that models list calls public, models pull.")],
+    *,
+    revision: Annotated[
+        str | None, Option(metavar="REV", help="A commit, branch or tag; by default what was looked at or pulled before.")
+    ] = None,
+    licence: Annotated[str | None, Option(metavar="POLICY", help="permissive or any: refuse weights that it does not allow.")] = None,
+    force: Annotated[bool, Option("--force", "-f", help="Fetch weights again that are here.")] = False,
+) -> int:
+    """Fetch public weights from the Hugging Face hub, verify and convert them.
+
+    Prints what to say for them wherever a model is asked for. They are kept in TOKODEC_HOME, by default ~/.cache/tokodec.
+    TOKODEC_LICENCE_POLICY=permissive refuses other licences, whenever weights are pulled or loaded.
+    """
+    from tokodec.pretrained.pull import pull
+
+    talk.put(pull(name, revision=revision, policy=licence, force=force, tell=talk.say))
     return 0
 
 

@@ -20,7 +20,7 @@ from tokodec.api import Autoencoder, DiscreteTokenizer
 from tokodec.catalogue import folder, ledger
 from tokodec.errors import CorruptFile, InputError, ModelNotFound, WeightsMismatch
 from tokodec.numerics import PROFILES
-from tokodec.pretrained import compressai
+from tokodec.pretrained import compressai, pulled
 from tokodec.pretrained.tensors import write
 from tokodec.zoo import MODELS, newest
 
@@ -40,9 +40,10 @@ class WeightsFile:
 def load(name: str, *, device: str | torch.device = "cpu", numerics: str = "stable") -> Autoencoder[Any]:
     """A model with its weights, in eval mode.
 
-    ``name``: one of ``list_models()``, ``hf:org/repo@revision``, ``dir:FOLDER`` (a folder or file that ``save`` or a training run
-    wrote), or ``compressai/NAME-QUALITY`` (:mod:`tokodec.pretrained.compressai`). ``numerics``: ``stable`` (float32, deterministic)
-    or ``fast`` (bfloat16 transforms).
+    ``name``: one of ``list_models()`` whose weights are in the package or were pulled (``tokodec models pull``),
+    ``hf:org/repo@revision``, ``dir:FOLDER`` (a folder or file that ``save`` or a training run wrote), or
+    ``compressai/NAME-QUALITY`` (:mod:`tokodec.pretrained.compressai`). ``numerics``: ``stable`` (float32, deterministic) or
+    ``fast`` (bfloat16 transforms).
     The model carries ``name`` and ``fingerprint`` (8 bytes). Raises ModelNotFound, WeightsMismatch, InputError.
     """
     if numerics not in PROFILES:
@@ -88,9 +89,10 @@ def _bytes_of(name: str) -> bytes:
         return _read(_from_hub(name.removeprefix("hf:")), name)
     if "/" in name or name.endswith(".safetensors"):
         raise InputError(f"{name!r} looks like a path: say dir:{name}")
-    entry = MODELS[newest(name, MODELS)]
+    full = newest(name, MODELS)
+    entry = MODELS[full]
     if entry.weights is None:
-        raise ModelNotFound(f"no weights for {name} yet: train it with its recipe, then load dir:FOLDER")
+        return pulled.read(full, entry.origin)
     data = _read(folder("pretrained") / entry.weights.file, name)
     row = ledger().get(entry.weights.file)
     if row is None or hashlib.sha256(data).hexdigest() != row.sha256:
