@@ -16,6 +16,8 @@ import huggingface_hub
 import pytest
 import torch
 
+from tokodec import catalogue
+from tokodec.catalogue import ModelInfo, model_info
 from tokodec.entry import Origin
 from tokodec.pretrained import hub as client
 from tokodec.pretrained.convert import vqgan
@@ -31,6 +33,8 @@ ORIGIN = Origin(repo=REPO, file=FILE, licence="MIT")
 def register(monkeypatch: pytest.MonkeyPatch, origin: Origin | None = ORIGIN, name: str = NAME) -> None:
     """An entry like vqgan_test, without weights in the package."""
     monkeypatch.setitem(MODELS, name, replace(MODELS["vqgan_test"], weights=None, origin=origin))  # type: ignore[arg-type]
+    row = ModelInfo(**{**model_info("vqgan_test"), "name": name, "bytes": None})
+    monkeypatch.setitem(catalogue.zoo(), name, row)  # type: ignore[arg-type]
 
 
 def checkpoint(seed: int) -> bytes:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub.errors as hub_errors
-from huggingface_hub import HfApi, get_hf_file_metadata, get_session, hf_hub_url, hf_raise_for_status
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
 from tokodec.errors import ModelNotFound, TokodecError
 
@@ -24,7 +24,6 @@ TRIES = 5
 """Failures in a row, without a byte between them, after which a download has."""
 PAUSE = 1.0
 """Seconds between two tries."""
-_PIECE = 1 << 20
 
 _HTTPError: type[Exception] = next(base for base in hub_errors.HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
 """The base of all that its HTTP library raises; which library that is depends on the version of the client."""
@@ -59,13 +58,11 @@ def fetch(remote: Remote, path: Path, progress: Callable[[int], None]) -> None:
     ModelNotFound when the hub refuses or cannot be reached, and TokodecError for a disk that does not take the file.
     """
     failures = 0
-    if remote.size is None:
-        path.unlink(missing_ok=True)  # nobody could tell whether it is all of it
     with _told(remote.repo, remote.file, remote.commit):
         while not _whole(remote, path):
             before = _size(path)
             error = _attempt(remote, path, progress)
-            if error is None and remote.size is None and path.exists():
+            if error is None and remote.size is None:
                 return
             failures = 0 if _size(path) > before else failures + 1
             if error is not None and (failures >= TRIES or not _may_pass(error)):
@@ -86,21 +83,20 @@ def _attempt(remote: Remote, path: Path, progress: Callable[[int], None]) -> Exc
 
 def _continue(remote: Remote, path: Path, progress: Callable[[int], None]) -> None:
     """One request for what is missing, written as it comes."""
-    have = _size(path)
+    have = _size(path) if remote.size is not None else 0  # else nobody could tell whether it is all
     # Bytes as they are, not compressed on the way: their number is what a broken download goes on from.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
     url = _url(remote.repo, remote.file, remote.commit)
     with get_session().stream("GET", url, headers=headers, timeout=SECONDS, follow_redirects=True) as response:
-        if have and response.status_code == 416:
-            path.unlink()  # more than there is: no beginning of this file
-            return
+        if response.status_code == 416:
+            path.unlink(missing_ok=True)  # the hub has less than it announced
         hf_raise_for_status(response)
         have = have if response.status_code == 206 else 0
         with _disk(path):
             file = path.open("ab")
             file.truncate(have)
         with file:
-            for piece in response.iter_bytes(_PIECE):
+            for piece in response.iter_bytes():
                 with _disk(path):
                     file.write(piece)
                 have += len(piece)
