@@ -9,7 +9,7 @@ import pytest
 from commands import draw, opened
 from hubserver import COMMITS, NAME, ORIGIN, Hub, register, serving
 
-from tokodec import catalogue, licences
+from tokodec import catalogue, licences, machine
 from tokodec.catalogue import ModelInfo, model_info
 from tokodec.pretrained import pulled
 
@@ -17,7 +17,9 @@ from tokodec.pretrained import pulled
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     with serving(monkeypatch, tmp_path_factory.mktemp("cache")) as served:
+        machine._kept.cache_clear()  # every command starts without a model
         yield served
+        machine._kept.cache_clear()
 
 
 def test_pull_prints_the_name_to_use(hub: Hub, tk: Any) -> None:
