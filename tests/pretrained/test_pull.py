@@ -316,7 +316,11 @@ def test_models_without_public_weights_are_told(hub: Hub, monkeypatch: pytest.Mo
 def test_a_cache_that_cannot_be_written_is_told(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("TOKODEC_HOME", str(tmp_path / "file"))
-    with pytest.raises(TokodecError, match="cannot be made"):
+    with pytest.raises(TokodecError, match="cannot be written to"):
+        pull(NAME)
+    monkeypatch.setenv("TOKODEC_HOME", str(tmp_path / "other"))
+    arriving().mkdir(parents=True)
+    with pytest.raises(TokodecError, match=r"last\.ckpt: cannot write"):
         pull(NAME)
 
 

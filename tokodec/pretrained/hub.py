@@ -92,13 +92,10 @@ def _continue(remote: Remote, path: Path, progress: Callable[[int], None]) -> No
             path.unlink(missing_ok=True)  # the hub has less than it announced
         hf_raise_for_status(response)
         have = have if response.status_code == 206 else 0
-        with _disk(path):
-            file = path.open("ab")
+        with _disk(path), path.open("ab") as file:  # what the connection raises in here is no OSError
             file.truncate(have)
-        with file:
             for piece in response.iter_bytes():
-                with _disk(path):
-                    file.write(piece)
+                file.write(piece)
                 have += len(piece)
                 progress(have)
                 if remote.size is not None and have > remote.size:

@@ -1,7 +1,7 @@
 """Public weights of the Hugging Face hub: fetched, verified, converted, and kept in the cache, where ``load`` finds them."""
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from huggingface_hub.utils import WeakFileLock
@@ -96,11 +96,12 @@ def _check(remote: Remote, found: str, known: Mapping[str, str]) -> None:
 @contextmanager
 def _alone(folder: Path) -> Generator[None]:
     """In a folder that is there, while no other process pulls into it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TokodecError(f"{folder}: cannot be made: {error.strerror or error}") from None
-    with WeakFileLock(folder / ".lock"):
+    with ExitStack() as lock:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(WeakFileLock(folder / ".lock"))
+        except OSError as error:
+            raise TokodecError(f"{folder}: cannot be written to: {error.strerror or error}") from None
         yield
 
 
