@@ -80,3 +80,11 @@ def test_lecam_pulls_towards_the_averages_of_the_other_kind() -> None:
     assert (float(lecam.real), float(lecam.fake)) == (1.0, -1.0)
     assert float(lecam(torch.tensor([3.0]), torch.tensor([-3.0]))) == 4.0**2 + 4.0**2
     assert float(lecam(torch.tensor([-1.0]), torch.tensor([1.0]))) == 0.0
+
+
+@pytest.mark.parametrize("lost", [float("nan"), float("inf")])
+def test_lecam_survives_a_step_that_is_not_finite(lost: float) -> None:
+    lecam = LeCAM(decay=0.5)
+    lecam.update(torch.tensor(lost), torch.tensor(lost))
+    lecam.update(torch.tensor(2.0), torch.tensor(-2.0))
+    assert (float(lecam.real), float(lecam.fake)) == (1.0, -1.0)

@@ -110,6 +110,20 @@ def test_pieces_of_a_batch_add_up_without_batch_statistics(shard: Path, tmp_path
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in run.adversary.net.parameters())
 
 
+@pytest.mark.parametrize(
+    "judge",
+    [{"settings": {"layers": 1, "width": 4}}, {"discriminator": "style", "settings": {"width": 4, "blocks": 2}}],
+    ids=["patch", "style"],
+)
+def test_each_kind_is_judged_by_itself(shard: Path, tmp_path: Path, judge: dict[str, Any]) -> None:
+    adversary = trainer(shard, tmp_path, adversary=judge).adversary
+    assert adversary is not None
+    real, fake = torch.rand(4, 3, 32, 32), torch.full((4, 3, 32, 32), 0.5)
+    terms = adversary.learn(real, fake, 0, 1.0)
+    assert torch.allclose(terms["logits_real"], adversary.net(real * 2 - 1).mean(), rtol=1e-5, atol=1e-6)
+    assert torch.allclose(terms["logits_fake"], adversary.net(fake * 2 - 1).mean(), rtol=1e-5, atol=1e-6)
+
+
 def test_what_the_recipe_got_wrong_is_named(shard: Path, tmp_path: Path) -> None:
     for change, said in (
         ({"discriminator": "nobody"}, "no discriminator 'nobody'; there are patch, style"),

@@ -79,8 +79,8 @@ class Adversary:
 
     def learn(self, real: Pixels, fake: Pixels, step: int, share: float) -> dict[str, Tensor]:
         """Add gradients of one piece, which is ``share`` of the batch; ``step`` counts from 0."""
-        logits = self.net(torch.cat([real, fake.detach()]) * 2 - 1).float()
-        on_real, on_fake = logits.chunk(2)
+        # One after the other: what a discriminator counts over a batch (normalisation, spread) would give the kinds away, or hide them.
+        on_real, on_fake = (self.net(pictures * 2 - 1).float() for pictures in (real, fake.detach()))
         loss = self.criterion.discriminator(on_real, on_fake)
         terms = {"discriminator": loss, "logits_real": on_real.mean(), "logits_fake": on_fake.mean()}
         self.seen += share * torch.stack([on_real.mean(), on_fake.mean()]).detach()
@@ -96,10 +96,10 @@ class Adversary:
     def step(self, rate: float) -> Tensor:
         """Learn from all pieces of all processes. 1 where the gradient was not finite and nothing was changed, else 0."""
         self.world.add_gradients(self.group.parameters.values())
+        skipped = self.group.step(rate)
         if self.recipe.lecam:
-            real, fake = self.world.add(self.seen).unbind()
-            self.lecam.update(real, fake)
-        return self.group.step(rate)
+            self.lecam.update(*self.world.add(self.seen).unbind())
+        return skipped
 
     # --- state
 

@@ -79,9 +79,9 @@ class LeCAM(nn.Module):
 
     @torch.no_grad()
     def update(self, real: Scalar, fake: Scalar) -> None:
-        """Move towards the mean logits of a step."""
-        self.real.lerp_(real, 1 - self.decay)
-        self.fake.lerp_(fake, 1 - self.decay)
+        """Move towards the mean logits of a step; one that is not finite would stay for good, and moves nothing."""
+        for average, seen in ((self.real, real), (self.fake, fake)):
+            average.lerp_(torch.where(seen.isfinite(), seen, average), 1 - self.decay)
 
 
 def r1(discriminator: nn.Module, real: Float[Tensor, "b 3 h w"]) -> Scalar:
