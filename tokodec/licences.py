@@ -12,9 +12,9 @@ POLICIES: Mapping[str, frozenset[str] | None] = {"any": None, "permissive": PERM
 
 
 def allows(policy: str, licence: str) -> bool:
-    """Whether a policy, or the SPDX identifier of one licence, allows a licence."""
+    """Whether a policy, or the SPDX identifier of one licence, allows a licence. Identifiers are the same in any case, as SPDX has it."""
     allowed = POLICIES.get(policy, frozenset({policy}))
-    return allowed is None or licence in allowed
+    return allowed is None or licence.casefold() in {one.casefold() for one in allowed}
 
 
 def check(name: str, licence: str, asked: str | None = None) -> None:

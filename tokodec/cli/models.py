@@ -81,17 +81,16 @@ def pull(
         str | None, Option(metavar="REV", help="A branch, tag or commit; by default what was pulled before, else main.")
     ] = None,
     licence: Annotated[str | None, Option(metavar="SPDX", help="Refuse others; an identifier, or 'permissive'.")] = None,
+    force: Annotated[bool, Option("--force", "-f", help="Fetch weights again that are here.")] = False,
 ) -> int:
     """Fetch the authors' own weights of a model from the hub.
 
     They are verified, converted and kept in TOKODEC_HOME (by default ~/.cache/tokodec). Prints the name, which works everywhere from
-    then on.
+    then on. A pull that was broken off goes on where it stopped.
     """
     from tokodec.pretrained.pull import pull as fetch
 
-    full = catalogue.resolve(name)
-    fetch(full, revision=revision, licence=licence, tell=talk.say)
-    talk.put(full)
+    talk.put(fetch(name, revision=revision, licence=licence, force=force, tell=talk.say))
     return 0
 
 

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokodec.nn.halved import Halved
+
 _THIN = 64
 """Matrix products with fewer outputs are split along their sums when there are many threads."""
 
@@ -35,8 +37,12 @@ class Mix(nn.Conv2d):
 class ThinLinear(nn.Linear):
     """A linear map of sequences: what :class:`Mix` is for maps."""
 
+    def __init__(self, channels: int, width: int, *, bias: bool = True) -> None:
+        super().__init__(channels, width, bias=bias)
+        self._halved = Halved()
+
     def forward(self, x: Float[Tensor, "... c"]) -> Float[Tensor, "... d"]:  # type: ignore[override]
-        return thin(x, self.weight, self.bias)
+        return thin(x, self._halved.of(self.weight), self.bias)
 
 
 def thin(x: Float[Tensor, "... c"], weight: Float[Tensor, "d c"], bias: Float[Tensor, " d"] | None) -> Float[Tensor, "... d"]:

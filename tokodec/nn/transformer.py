@@ -8,10 +8,10 @@ Source: Dosovitskiy et al., "An image is worth 16x16 words: transformers for ima
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokodec.nn.attention import attend
 from tokodec.nn.mix import ThinLinear
 
 Sequence = Float[Tensor, "b n c"]
@@ -39,7 +39,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Sequence) -> Sequence:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
-        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return self.out(attend(q, k, v).transpose(1, 2).flatten(2))
 
 
 class Perceptron(nn.Module):

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokodec.nn.attention import attend
 from tokodec.nn.conv import Conv
 from tokodec.nn.mix import Mix
 from tokodec.nn.resnet import added
@@ -64,7 +65,7 @@ class Attention(nn.Module):
     def forward(self, x: Map) -> Map:
         places = self.norm(x).flatten(2).transpose(1, 2)
         q, k, v = (project(places)[:, None] for project in (self.query, self.key, self.value))
-        seen = self.out(F.scaled_dot_product_attention(q, k, v)[:, 0])
+        seen = self.out(attend(q, k, v)[:, 0])
         return added(x, seen.transpose(1, 2).reshape(x.shape))
 
 

@@ -15,13 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tokodec import licences, storage
+from tokodec import storage
 from tokodec.api import Autoencoder, DiscreteTokenizer
 from tokodec.catalogue import folder, ledger
-from tokodec.entry import Entry
 from tokodec.errors import CorruptFile, InputError, ModelNotFound, WeightsMismatch
 from tokodec.numerics import PROFILES
-from tokodec.pretrained import cache, compressai
+from tokodec.pretrained import compressai, pulled
 from tokodec.pretrained.tensors import write
 from tokodec.zoo import MODELS, newest
 
@@ -91,27 +90,15 @@ def _bytes_of(name: str) -> bytes:
         return _read(_from_hub(name.removeprefix("hf:")), name)
     if "/" in name or name.endswith(".safetensors"):
         raise InputError(f"{name!r} looks like a path: say dir:{name}")
-    entry = MODELS[newest(name, MODELS)]
+    full = newest(name, MODELS)
+    entry = MODELS[full]
     if entry.weights is None:
-        return _pulled(newest(name, MODELS), entry)
+        return pulled.read(full, entry.origin)
     data = _read(folder("pretrained") / entry.weights.file, name)
     row = ledger().get(entry.weights.file)
     if row is None or hashlib.sha256(data).hexdigest() != row.sha256:
         raise WeightsMismatch(f"the weights of {name} are damaged: their checksum is not the ledger's; install tokodec again")
     return data
-
-
-def _pulled(name: str, entry: Entry) -> bytes:
-    """Weights of the authors that were pulled; an error that says how to come by them where they were not."""
-    source = cache.source(name)
-    if source is not None:
-        licences.check(name, source.licence)
-        return cache.weights(name, source)
-    if entry.origin is None:
-        raise ModelNotFound(f"no weights for {name} yet: train it with its recipe, then load dir:FOLDER")
-    if entry.origin.repo:
-        raise ModelNotFound(f"the weights of {name} are its authors' and not here: tokodec models pull {name}")
-    raise ModelNotFound(f"the weights of {name} are its authors' and not here; see its card, then: tokodec models convert {name} FILE")
 
 
 def _in_folder(path: Path) -> Path:
