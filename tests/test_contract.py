@@ -131,7 +131,8 @@ def test_training_reaches_every_parameter(model: Any, picture: Pictures) -> None
     output = fresh(picture(64, 64, batch=2), quality=q)
     assert output.pixels is not None
     assert all(term.shape == (2,) for term in output.terms.values())
-    torch.stack([term.sum() for term in output.terms.values()]).sum().backward()
+    given = [*output.terms.values(), *(found.square() for found in output.aux.values() if found.requires_grad)]
+    torch.stack([t.sum() for t in given]).sum().backward()
     learning = {name: p for name, p in fresh.named_parameters() if p.requires_grad}
     without = [n for n, p in learning.items() if p.grad is None or not bool(torch.isfinite(p.grad).all()) or not bool(p.grad.any())]
     assert not without

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from tokodec.errors import WeightsMismatch
+from tokodec.nn.windows import stitched, windows
 from tokodec.pretrained import store
 from tokodec.pretrained.convert import bsqvit
 from tokodec.pretrained.convert.origins import from_checkpoint
-from tokodec.tokenizers.bsqvit import BSQViT, stitched, windows
+from tokodec.tokenizers.bsqvit import BSQViT
 from tokodec.zoo import create
 
 Pictures = Callable[..., Tensor]

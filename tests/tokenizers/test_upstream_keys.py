@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tokodec.errors import WeightsMismatch
-from tokodec.pretrained.convert import bae, bsqvit, cosmos, fourm, open_magvit2, vqgan
+from tokodec.pretrained.convert import bae, bsqvit, cosmos, fourm, fqgan, open_magvit2, vqgan
 from tokodec.pretrained.convert.names import Names, averaged
 from tokodec.zoo import create
 
@@ -58,6 +58,7 @@ def _of(file: str, names_of: Callable[[Any], Names]) -> Callable[[str, str, int]
 
 
 _vqgan, _ibq = _of("vqgan", vqgan.names_of), _of(MAGVIT, vqgan.names_of)
+_fqgan = _of("fqgan", fqgan.names_of)
 _bsqvit, _fourm = _of(MAGVIT, lambda _: bsqvit.NAMES), _of("4m-ait-lavit-illume", fourm.names_of)
 
 LISTS = (
@@ -86,6 +87,10 @@ LISTS = (
     _bae("bae_24", "bae_24", 65_530_654),
     _cosmos("DI8x8", "cosmos_di_8x8", 79_004_342),
     _cosmos("DI16x16", "cosmos_di_16x16", 83_723_958),
+    _fqgan("fqgan_dual_VQ-16", "fqgan_dual_f16", 150_410_131),
+    _fqgan("fqgan_dual_VQ-8", "fqgan_dual_f8", 150_209_427),
+    _fqgan("fqgan_triple_VQ-16", "fqgan_triple_f16", 159_295_515),
+    _fqgan("fqgan_triple_VQ-8", "fqgan_triple_f8", 159_586_331),
 )
 ONE_EACH = tuple({listed.file: listed for listed in LISTS}.values())
 listed_models = pytest.mark.parametrize("listed", LISTS, ids=lambda listed: listed.model)
@@ -125,7 +130,15 @@ def test_only_what_is_unused_is_left_out(listed: Listed) -> None:
     names = listed.names_of(model)
     own = {key.removeprefix(names.prefix): t for key, t in theirs.items() if key.startswith(names.prefix)}
     left_out = [key for key in own if any(re.search(pattern, key) for pattern in names.ignored)]
-    of_training = ("loss.", "model_ema.", "quantize.codebook_used", "quantize._codebook.", "quantize.basis", "quantize.group_basis")
+    of_training = (
+        "loss.",
+        "model_ema.",
+        "quantize.codebook_used",
+        "quantize_",
+        "quantize._codebook.",
+        "quantize.basis",
+        "quantize.group_basis",
+    )
     of_the_model = [key for key in left_out if not key.startswith(of_training)]
     assert sum(own[key].numel() for key in of_the_model) == listed.unused
     assert sum(p.numel() for p in model.parameters()) == listed.published - listed.unused

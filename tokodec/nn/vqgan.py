@@ -106,10 +106,10 @@ class Stage(nn.Module):
         return self.resize(x)
 
 
-class Encoder(nn.Module):
-    """Pictures in their native range to ``z`` features at ``1 / 2 ** halvings`` of the size."""
+class Descent(nn.Module):
+    """Pictures to features at ``1 / 2 ** halvings`` of the size: an encoder without its last layers."""
 
-    def __init__(self, shape: Shape, z: int, channels: int = 3) -> None:
+    def __init__(self, shape: Shape, channels: int = 3) -> None:
         super().__init__()
         first, last = shape.stem or shape.widths[0], shape.widths[-1]
         self.conv_in = Conv(channels, first, 3, padding=1)
@@ -119,14 +119,24 @@ class Encoder(nn.Module):
             for i, (c, w) in enumerate(wider)
         )
         self.middle = middle(last, shape.groups)
-        self.norm_out = norm(last, shape.groups)
-        self.conv_out = Conv(last, z, 3, padding=1)
 
     def forward(self, x: Map) -> Resized:
         h = self.conv_in(x)
         for level in self.levels:
             h = level(h)
-        return self.head(self.middle(h))
+        return self.middle(h)
+
+
+class Encoder(Descent):
+    """Pictures in their native range to ``z`` features at ``1 / 2 ** halvings`` of the size."""
+
+    def __init__(self, shape: Shape, z: int, channels: int = 3) -> None:
+        super().__init__(shape, channels)
+        self.norm_out = norm(shape.widths[-1], shape.groups)
+        self.conv_out = Conv(shape.widths[-1], z, 3, padding=1)
+
+    def forward(self, x: Map) -> Resized:
+        return self.head(super().forward(x))
 
     def head(self, h: Map) -> Resized:
         """What comes last."""

@@ -19,6 +19,7 @@ from tokodec.entry import Entry, Origin, Weights
 from tokodec.nn.mix import ThinLinear
 from tokodec.nn.patch import patches, picture
 from tokodec.nn.transformer import Trunk, blocks, positions
+from tokodec.nn.windows import stitched, windows
 from tokodec.quantizers.lfq import BinarySphericalQuantizer
 from tokodec.tokenizers.lattice import LatticeTokenizer
 
@@ -123,19 +124,6 @@ class BSQViT(LatticeTokenizer):
     def last_layer(self) -> Tensor:
         """The weights that every gradient of a picture passes last: what adaptive weights of objectives are measured at."""
         return self.decoder.out.weight
-
-
-def windows(x: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "bk c s s"]:
-    """The squares of ``side`` that maps consist of, row by row, those of one map one after another."""
-    parts = x.unflatten(2, (-1, side)).unflatten(4, (-1, side))
-    return parts.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
-
-
-def stitched(parts: Float[Tensor, "bk c s s"], size: tuple[int, int]) -> Float[Tensor, "b c h w"]:
-    """The inverse, of maps of ``size``."""
-    side = parts.shape[-1]
-    grid = parts.unflatten(0, (-1, size[0] // side, size[1] // side))
-    return grid.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
 
 def _bsqvit(config: BSQViTConfig, file: str) -> Entry:

@@ -52,6 +52,10 @@ class LatticeTokenizer(DiscreteTokenizer):
         """The inverse."""
         return (x + 1) / 2
 
+    def predictions(self, z: Map) -> dict[str, Tensor]:
+        """Of vectors that ids stand for: what objectives may compare with features of another network. Nothing, unless a family says."""
+        return {}
+
     def bounded(self, x: Picture) -> Picture:
         """What is decoded, inside the range of what is encoded."""
         return x.clamp(0, 1)
@@ -65,8 +69,11 @@ class LatticeTokenizer(DiscreteTokenizer):
             return self._measured(x)
         z = self.latents(self.to_native(self._filled(x)))
         quantized = self.quantizer(sequence(z))
-        pixels = self.from_native(self.reconstruct(lattice(quantized.z, z.shape[2:])).float())
-        return output(x, self._cropped(pixels, x.shape[2:]), dict(quantized.terms), self._on_lattice(quantized.ids, z.shape[2:]))
+        z_hat = lattice(quantized.z, z.shape[2:])
+        pixels = self.from_native(self.reconstruct(z_hat).float())
+        found = output(x, self._cropped(pixels, x.shape[2:]), dict(quantized.terms), self._on_lattice(quantized.ids, z.shape[2:]))
+        found.aux.update(self.predictions(z_hat))
+        return found
 
     def _measured(self, x: Picture) -> Output:
         tokens = self.encode(x)
