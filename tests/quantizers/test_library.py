@@ -22,6 +22,7 @@ from tokodec.quantizers.codebook import (
 from tokodec.quantizers.cosine import CosineQuantizer
 from tokodec.quantizers.ema import EmaVectorQuantizer
 from tokodec.quantizers.entropy import BitEntropy, GroupEntropy, SoftEntropy
+from tokodec.quantizers.factorized import FactorizedQuantizer, disentanglement
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
 from tokodec.quantizers.lfq import BinaryQuantizer, BinarySphericalQuantizer, LookupFreeQuantizer
 from tokodec.quantizers.memcodes import MemoryCodesQuantizer
@@ -42,6 +43,7 @@ MAKERS: dict[str, Callable[[], Quantizer]] = {
     "bsq": lambda: BinarySphericalQuantizer(18, entropy_group=9),
     "bsq of 36 bits": lambda: BinarySphericalQuantizer(36, groups=2),
     "binary": lambda: BinaryQuantizer(8, 5),
+    "factorized": lambda: FactorizedQuantizer([spread(VectorQuantizer(20, 3)), spread(NormalisedVectorQuantizer(30, 3))]),
     "residual": lambda: ResidualQuantizer([spread(VectorQuantizer(20, 6)), spread(VectorQuantizer(30, 6))]),
     "memory codes": lambda: MemoryCodesQuantizer(16, 12, 4),
 }
@@ -269,3 +271,30 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300)
     assert int(run.stdout) < 250  # MiB
+
+
+def test_parts_are_quantized_each_by_its_own_codebook() -> None:
+    parts = [spread(VectorQuantizer(20, 3)), spread(VectorQuantizer(30, 5))]
+    whole = FactorizedQuantizer(parts)
+    z = torch.randn(2, 7, 8)
+    ids = whole.ids(z)
+    for i, part in enumerate(z.split([3, 5], -1)):
+        assert torch.equal(ids[..., i], parts[i].ids(part))
+    assert torch.equal(whole.lookup(ids), torch.cat([q.lookup(ids[..., i]) for i, q in enumerate(parts)], -1))
+    assert (whole.dim, whole.size, whole.vocab) == (8, 600, (20, 30))
+    found = whole(z)
+    apart = [q(part) for q, part in zip(parts, z.split([3, 5], -1), strict=True)]
+    assert torch.allclose(found.terms["commitment"], apart[0].terms["commitment"] + apart[1].terms["commitment"])
+    assert "disentanglement" not in found.terms  # of codes of different dimensions there is no angle
+    with pytest.raises(InputError, match="one codebook"):
+        FactorizedQuantizer([whole])
+
+
+def test_disentanglement_is_the_mean_squared_cosine() -> None:
+    x, y = torch.tensor([[[3.0, 0.0], [0.0, 2.0]]]), torch.tensor([[[0.0, 1.0], [1.0, 1.0]]])
+    assert torch.allclose(disentanglement([x, y]), torch.tensor([(0 + 0.5) / 2]))
+    assert torch.allclose(disentanglement([x, y, 2 * x]), torch.tensor([(0.25 + 1.0 + 0.25) / 3]))
+    z = torch.randn(1, 4, 6, requires_grad=True)
+    FactorizedQuantizer([VectorQuantizer(4, 3), VectorQuantizer(4, 3)])(z).terms["disentanglement"].sum().backward()
+    assert z.grad is not None
+    assert bool(z.grad.any())

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokodec.api import Output, Pixels
+from tokodec.losses.distillation import ContrastiveDistillation, CosineDistillation
 from tokodec.losses.luma_chroma import LumaChroma
 from tokodec.losses.perceptual import LPIPSVGG, LPIPSAlex
 from tokodec.losses.pixel import L1, MSE, Term
@@ -37,4 +38,6 @@ OBJECTIVES: Mapping[str, type[Any]] = {
     "haarpsi": HaarPSI,
     "lpips_vgg": LPIPSVGG,
     "lpips_alex": LPIPSAlex,
+    "contrastive_distillation": ContrastiveDistillation,
+    "cosine_distillation": CosineDistillation,
 }

@@ -163,10 +163,13 @@ class Trainer:
             output: Output = self.model(x, quality=batch.quality if self.variable_rate else None)
         self.ids = output.aux.get("ids")
         losses: dict[str, Tensor] = {}
+        found: dict[str, Tensor] = {}
         for recipe, objective in self.objectives:
-            loss = recipe.weight * objective(x, batch.quality, output).mean()
-            losses[recipe.optimiser] = losses.get(recipe.optimiser, 0) + loss
-        terms = {"loss": torch.stack(list(losses.values())).sum(), **{name: term.mean() for name, term in output.terms.items()}}
+            found[recipe.name] = objective(x, batch.quality, output).mean()
+            losses[recipe.optimiser] = losses.get(recipe.optimiser, 0) + recipe.weight * found[recipe.name]
+        found.pop("term", None)  # goes by its own name
+        reported = {name: term.mean() for name, term in output.terms.items()}
+        terms = {"loss": torch.stack(list(losses.values())).sum(), **(found if len(self.objectives) > 1 else {}), **reported}
         strength = moment(self.recipe, self.step).phase.adversary
         if self.adversary is not None and strength:
             terms |= self._against(self.adversary, x, output, losses, strength, 1 / total)

@@ -1,0 +1,132 @@
+"""Networks of others whose features a tokenizer is to tell: frozen, from a file that the recipe names, nothing fetched.
+
+``timm:NAME`` is an architecture of timm whose weights are in ``file``; ``transformers:NAME`` a vision model of transformers whose
+folder (``config.json`` and ``model.safetensors``) is ``file``, NAME being its class. A new kind adds its name to ``KINDS``.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokodec.checkpoint import read_checkpoint
+from tokodec.errors import InputError, MissingExtra
+
+Pictures = Float[Tensor, "b 3 h w"]
+_CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+"""Mean and deviation that vision models of transformers expect unless their processor says otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teaching:
+    """Which network. ``side``: of the pictures that it is shown, 0 for its own; ``interpolation`` as ``torch`` names it.
+
+    ``sha256``: of the file with the weights.
+    """
+
+    teacher: str
+    file: str
+    sha256: str
+    side: int = 0
+    interpolation: str = "bicubic"
+
+
+class Teacher(nn.Module):
+    """Pictures in [0, 1], any size, to the vector of the class token and those of all places: (b, 1 + n, c)."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, tokens: Callable[[Pictures], Tensor], net: nn.Module, side: int, mean: Any, deviation: Any) -> None:
+        super().__init__()
+        self.tokens, self.net, self.side, self.interpolation = tokens, net, side, "bicubic"
+        self.register_buffer("shift", torch.tensor(mean)[:, None, None])
+        self.register_buffer("scale", torch.tensor(deviation)[:, None, None])
+
+    @torch.no_grad()
+    def forward(self, x: Pictures) -> Float[Tensor, "b n c"]:
+        with torch.autocast(x.device.type, enabled=False):
+            shown = F.interpolate(x.float(), (self.side, self.side), mode=self.interpolation)
+            return self.tokens((shown - self.shift) / self.scale)
+
+
+@cache
+def teacher_on(teaching: Teaching, device: torch.device) -> Teacher:
+    """The network of a recipe, ready. Raises InputError for files that are not those that the recipe means, MissingExtra."""
+    kind, _, name = teaching.teacher.partition(":")
+    if kind not in KINDS:
+        raise InputError(f"there is no kind of teacher {kind!r}; there are {', '.join(KINDS)}")
+    found = KINDS[kind](name, teaching)
+    found.interpolation = teaching.interpolation
+    return found.to(device).eval().requires_grad_(requires_grad=False)
+
+
+def _timm(name: str, teaching: Teaching) -> Teacher:
+    try:
+        import timm  # noqa: PLC0415  an extra
+    except ImportError:
+        raise MissingExtra("a teacher of timm", "teachers") from None
+    if not timm.is_model(name):
+        raise InputError(f"timm has no model {name!r}")
+    try:
+        net = timm.create_model(name, pretrained=False, num_classes=0, **({"img_size": teaching.side} if teaching.side else {}))
+    except TypeError:
+        raise InputError(f"{name} of timm takes pictures of any size or of one: say side = 0") from None
+    before = getattr(net, "num_prefix_tokens", 0)
+    if not before:
+        raise InputError(f"{name} of timm has no class token: its features cannot be distilled")
+    _filled(net, read_checkpoint(_checked(Path(teaching.file), teaching.sha256)), teaching.file)
+
+    def tokens(x: Pictures) -> Tensor:
+        found = net.forward_features(x)
+        return torch.cat([found[:, :1], found[:, before:]], 1)  # without registers
+
+    told = net.pretrained_cfg
+    return Teacher(tokens, net, teaching.side or told["input_size"][-1], told["mean"], told["std"])
+
+
+def _transformers(name: str, teaching: Teaching) -> Teacher:
+    try:
+        import transformers  # noqa: PLC0415  an extra
+    except ImportError:
+        raise MissingExtra("a teacher of transformers", "teachers") from None
+    build = getattr(transformers, name, None)
+    if not isinstance(build, type) or not issubclass(build, nn.Module):
+        raise InputError(f"transformers has no model {name!r}")
+    folder = Path(teaching.file)
+    _checked(folder / "model.safetensors", teaching.sha256)
+    net = build.from_pretrained(folder, local_files_only=True)  # type: ignore[attr-defined]
+
+    def tokens(x: Pictures) -> Tensor:
+        return net(pixel_values=x).last_hidden_state
+
+    return Teacher(tokens, net, teaching.side or net.config.image_size, *_CLIP)
+
+
+KINDS: Mapping[str, Callable[[str, Teaching], Teacher]] = {"timm": _timm, "transformers": _transformers}
+
+
+def _filled(net: nn.Module, tensors: Mapping[str, Tensor], file: str) -> None:
+    """All that the network has must be in the file; heads of classes that it has beside do not count."""
+    wanted = net.state_dict()
+    unfit = [name for name, t in wanted.items() if name not in tensors or tensors[name].shape != t.shape]
+    if unfit:
+        raise InputError(f"{file} does not hold that network: it lacks {', '.join(unfit[:4])} of its shape")
+    net.load_state_dict({name: tensors[name] for name in wanted})
+
+
+def _checked(path: Path, sha256: str) -> Path:
+    if not path.is_file():
+        raise InputError(f"there is no file {path}: teachers are not fetched")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256.lower():
+        raise InputError(f"{path} has the SHA-256 {found}, not {sha256}")
+    return path
