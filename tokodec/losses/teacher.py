@@ -75,8 +75,9 @@ def _timm(name: str, teaching: Teaching) -> Teacher:
         raise MissingExtra("a teacher of timm", "teachers") from None
     if not timm.is_model(name):
         raise InputError(f"timm has no model {name!r}")
+    size: dict[str, Any] = {"img_size": teaching.side} if teaching.side else {}
     try:
-        net = timm.create_model(name, pretrained=False, num_classes=0, **({"img_size": teaching.side} if teaching.side else {}))
+        net: Any = timm.create_model(name, pretrained=False, num_classes=0, **size)
     except TypeError:
         raise InputError(f"{name} of timm takes pictures of any size or of one: say side = 0") from None
     before = getattr(net, "num_prefix_tokens", 0)
@@ -97,12 +98,12 @@ def _transformers(name: str, teaching: Teaching) -> Teacher:
         import transformers  # noqa: PLC0415  an extra
     except ImportError:
         raise MissingExtra("a teacher of transformers", "teachers") from None
-    build = getattr(transformers, name, None)
-    if not isinstance(build, type) or not issubclass(build, nn.Module):
+    build: Any = getattr(transformers, name, None)
+    if not hasattr(build, "from_pretrained"):
         raise InputError(f"transformers has no model {name!r}")
     folder = Path(teaching.file)
     _checked(folder / "model.safetensors", teaching.sha256)
-    net = build.from_pretrained(folder, local_files_only=True)  # type: ignore[attr-defined]
+    net = build.from_pretrained(folder, local_files_only=True)
 
     def tokens(x: Pictures) -> Tensor:
         return net(pixel_values=x).last_hidden_state

@@ -19,7 +19,7 @@ from torch import Tensor
 from tokodec.api import DiscreteTokenizer, Output, Sampler, Stream, Tokens
 from tokodec.errors import InputError
 from tokodec.nn.pad import padded
-from tokodec.quantizers.base import Quantizer
+from tokodec.quantizers.base import Quantized, Quantizer
 
 Map = Float[Tensor, "b d gh gw"]
 Picture = Float[Tensor, "b c h w"]
@@ -67,13 +67,21 @@ class LatticeTokenizer(DiscreteTokenizer):
         self.refuse(quality)
         if not self.training:
             return self._measured(x)
-        z = self.latents(self.to_native(self._filled(x)))
-        quantized = self.quantizer(sequence(z))
-        z_hat = lattice(quantized.z, z.shape[2:])
+        quantized, grid = self.embed(x), self._grid(x.shape[2:])
+        z_hat = lattice(quantized.z, grid)
         pixels = self.from_native(self.reconstruct(z_hat).float())
-        found = output(x, self._cropped(pixels, x.shape[2:]), dict(quantized.terms), self._on_lattice(quantized.ids, z.shape[2:]))
+        found = output(x, self._cropped(pixels, x.shape[2:]), dict(quantized.terms), self._on_lattice(quantized.ids, grid))
         found.aux.update(self.predictions(z_hat))
         return found
+
+    def embed(self, x: Picture) -> Quantized:
+        """Ids of pictures together with the vectors that they stand for, (b, gh * gw, dim), with gradients: for whoever trains a
+        tokenizer and what reads its tokens together.
+
+        Gradients of vectors reach the encoder; and the codebook where the quantizer passes them on, all codes of it with index
+        backpropagation. Source: Wang et al., "End-to-end vision tokenizer tuning", 2025 (ETT).
+        """
+        return self.quantizer(sequence(self.latents(self.to_native(self._filled(x)))))
 
     def _measured(self, x: Picture) -> Output:
         tokens = self.encode(x)
