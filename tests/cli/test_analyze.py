@@ -8,6 +8,7 @@ import pytest
 from commands import draw, names
 
 from tokodec import files
+from tokodec.pretrained import store
 
 
 @pytest.fixture
@@ -110,8 +111,6 @@ def test_a_dry_run_does_nothing(tk: Any, pictures: Path, monkeypatch: pytest.Mon
 
 
 def test_weights_of_ones_own(tk: Any, pictures: Path) -> None:
-    from tokodec.pretrained import store
-
     Path("own").mkdir()
     store.save(store.load("vq_test"), Path("own/model.safetensors"), name="vq_test")
     assert tk("analyze", "dir:own", "in", "-o", "out").code == 0
