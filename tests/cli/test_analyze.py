@@ -49,6 +49,18 @@ def test_a_model_with_several_codebooks(tk: Any, pictures: Path) -> None:
     assert found["file_coder"]["bits_per_id"] == pytest.approx(3, abs=0.05)
 
 
+def test_the_page_shows_every_code(tk: Any, pictures: Path) -> None:
+    for model, sheets in (("vq_test", 1), ("bae_test", 2)):
+        told = tk("analyze", model, "in", "-o", model)
+        assert "atlas of ids" in told.err
+        assert names(Path(model)) == {"analysis.json", "index.html"}
+        page = Path(model, "index.html").read_text()
+        assert page.count("data:image/png;base64,iVBOR") == sheets
+        assert model in page
+    assert tk("analyze", "vq_test", "in", "-o", "none", "--atlas", "0", "--quiet").err == ""
+    assert "data:image/png" not in Path("none/index.html").read_text()
+
+
 def test_the_same_in_several_processes_and_in_fewer_pictures(tk: Any, pictures: Path) -> None:
     assert tk("analyze", "vq_test", "in", "-r", "-o", "one").code == 0
     assert tk("analyze", "vq_test", "in", "-r", "-o", "two", "-j", "2").code == 0

@@ -12,7 +12,7 @@ from tokodec.cli import talk
 from tokodec.cli.batch import doing, exit_code, preview, run
 from tokodec.cli.options import Computing, Running, Selection
 from tokodec.cli.outcome import Outcome
-from tokodec.cli.paths import STREAM, Job, Source, find
+from tokodec.cli.paths import STREAM, Job, find
 from tokodec.cli.streams import shown
 from tokodec.errors import InputError, OutputExists
 
@@ -27,6 +27,9 @@ class Looking:
     """How many pictures are looked at, what becomes of transparency, and how many codes are drawn."""
 
     limit: Annotated[int | None, Option(min=1, metavar="N", help="Only the first N pictures, in order of their names.")] = None
+    atlas: Annotated[int, Option(min=0, metavar="N", help="Draw every code of codebooks up to N, else the N most frequent; 0: none.")] = (
+        16384
+    )
     alpha: Annotated[str, Option(metavar="drop|flatten=COLOUR", help="Transparency, which tokens cannot hold.")] = "flatten=white"
 
 
@@ -68,7 +71,7 @@ def analyze(
     jobs = [Job(source=source.path, target=folder) for source in sources]
     if placing.dry_run:
         return preview(jobs, [], running)
-    do = doing(len(jobs), partial(_work, model, looking.alpha, _places(sources)), running, computing)
+    do = doing(len(jobs), partial(_work, model, looking.alpha, {s.path: s.below.as_posix() for s in sources}), running, computing)
     outcomes = run(jobs, [], do, replace(running, json=False))
     code = exit_code(outcomes, len(jobs))
     if code and running.fail_fast:
@@ -76,7 +79,8 @@ def analyze(
         return code
     if all(outcome.failure is not None for outcome in outcomes):
         return code
-    _deliver(folder, _measured(outcomes), running)
+    document = _measured(outcomes)
+    _deliver(folder, document, _page(document, model, looking.atlas, running, computing), running)
     return code
 
 
@@ -100,10 +104,6 @@ def _check_alpha(looking: Looking) -> None:
         raise InputError("tokens hold no transparency: --alpha drop or --alpha flatten=COLOUR")
 
 
-def _places(sources: Sequence[Source]) -> dict[Path | None, str]:
-    return {source.path: source.below.as_posix() for source in sources}
-
-
 def _work(model: str, alpha: str, places: dict[Path | None, str], machine: "Machine") -> "Count":
     from tokodec.cli.counted import Count
 
@@ -119,11 +119,34 @@ def _measured(outcomes: Sequence[Outcome]) -> "Document":
     return document([o.result for o in outcomes if isinstance(o.result, Counted)], failed)
 
 
-def _deliver(folder: Path, document: "Document", running: Telling) -> None:
+def _page(document: "Document", model: str, most: int, running: Telling, computing: Computing) -> str:
+    from tokodec.analyze.atlas import atlases
+    from tokodec.analyze.html import page
+
+    told = _Tenths(running.quiet)
+    return page(document, atlases(computing.machine().tokenizer(model), document.codebooks, most, told))
+
+
+@dataclass
+class _Tenths:
+    """Says on stderr how far a drawing is, ten times."""
+
+    quiet: bool
+    said: int = 0
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        tenth = 10 * done // total
+        if tenth != self.said and not self.quiet:
+            talk.say(f"atlas of {name}: {done} of {total} codes")
+        self.said = tenth
+
+
+def _deliver(folder: Path, document: "Document", page: str, running: Telling) -> None:
     from tokodec.atomic import write_folder
 
-    write_folder(folder, {"analysis.json": document.json().encode()})
+    files = {"analysis.json": document.json().encode(), "index.html": page.encode()}
+    write_folder(folder, files)
     if running.json:
         talk.put_json({"output": str(folder), **document.headline()})
     elif not running.quiet:
-        talk.say(f"{folder}: analysis.json")
+        talk.say(f"{folder}: {', '.join(f'{name}, {len(data) / 1e6:.1f} MB' for name, data in files.items())}")
