@@ -48,6 +48,10 @@ def test_zipf_and_mandelbrot_give_their_shift() -> None:
     assert found.mandelbrot.ks < found.likelihood.ks / 10
 
 
+def test_a_law_that_falls_faster_than_any_power_has_no_shift() -> None:
+    assert zipf((1e6 * np.exp(-np.arange(40) / 4)).round().astype(np.int64)).mandelbrot is None
+
+
 def test_equal_counts_have_no_slope() -> None:
     found = zipf(np.full(40, 9))
     assert found.least_squares is not None

@@ -71,7 +71,7 @@ def _horizontal(at: float, power: int) -> str:
 
 
 def _power(power: int) -> str:
-    return f"{10**power:,}" if 0 <= power <= 5 else f"1e{power}"
+    return f"{10**power:,}" if 0 <= power <= 4 else f"1e{power}"
 
 
 def _drawn(series: Series, x: _Axis, y: _Axis) -> str:

@@ -46,7 +46,7 @@ def _header(document: Document) -> str:
     )
     links = "".join(f'<a href="#{escape(f.name)}">{escape(f.name)}</a>' for f in codebooks) if len(codebooks) > 1 else ""
     maker = f"{escape(document.model)}, fingerprint <code>{escape(document.fingerprint)}</code>, {escape(document.writer)}"
-    return f"<header><h1>Tokens of {escape(document.model)}</h1><p>{maker}</p></header>{tiles}<nav>{links}</nav>"
+    return f"<header><h1>Tokens of {escape(document.model)}</h1><p>{maker}</p></header>{tiles}{links and f'<nav>{links}</nav>'}"
 
 
 def _and_failed(document: Document) -> str:

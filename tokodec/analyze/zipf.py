@@ -50,7 +50,7 @@ class Likelihood:
 
 @dataclass(frozen=True, kw_only=True)
 class Zipf:
-    """Three fits; None where there are fewer than three ranks."""
+    """Three fits; None where there are fewer than three ranks, and where the likeliest law is no power of the rank but falls faster."""
 
     least_squares: LeastSquares | None
     likelihood: Likelihood | None
@@ -95,8 +95,8 @@ def _law(logs: Float[np.ndarray, " u"], exponent: float) -> Float[np.ndarray, " 
     return np.maximum(weight / weight.sum(), np.finfo(float).tiny)
 
 
-def _shifted(counts: Counts) -> Likelihood:
-    """Over q too: golden-section search in log (1 + q)."""
+def _shifted(counts: Counts) -> Likelihood | None:
+    """Over q too: golden-section search in log (1 + q). None at the edge of what is searched."""
     ratio, low, high = (math.sqrt(5) - 1) / 2, 0.0, _FURTHEST
     for _ in range(_STEPS // 2):
         left, right = high - ratio * (high - low), low + ratio * (high - low)
@@ -104,4 +104,5 @@ def _shifted(counts: Counts) -> Likelihood:
             high = right
         else:
             low = left
-    return min((_likeliest(counts, q) for q in (0.0, 10 ** ((low + high) / 2) - 1)), key=lambda fit: fit.nats)
+    found = min((_likeliest(counts, q) for q in (0.0, 10 ** ((low + high) / 2) - 1)), key=lambda fit: fit.nats)
+    return found if found.exponent < 0.99 * _STEEPEST else None
