@@ -37,7 +37,7 @@ FLOORS = (
     {"machine"},
     {"opened"},
     {"files"},
-    {"train", "eval"},
+    {"train", "eval", "analyze"},
     {"__init__"},
     {"cli"},
 )

@@ -51,10 +51,14 @@ class Machine:
 
     def tokenizer(self, name: str) -> DiscreteTokenizer:
         """The discrete tokenizer of that name. Raises what :meth:`codec` raises, and InputError for another kind of model."""
+        return self.token_codec(name).tokenizer
+
+    def token_codec(self, name: str) -> TokenCodec:
+        """The codec that writes its ids. Raises the same."""
         codec = self.codec(name)
         if not isinstance(codec, TokenCodec):
             raise InputError(f"{name} is no discrete tokenizer: see tokodec models list --kind discrete")
-        return codec.tokenizer
+        return codec
 
     def check(self, width: int, height: int, bytes_per_pixel: int, stride: int = 1) -> None:
         """For a model that fills pictures up to multiples of ``stride``.

@@ -16,6 +16,7 @@ import typer
 
 from tokodec import __version__
 from tokodec.cli import talk
+from tokodec.cli.analyze import analyze
 from tokodec.cli.bench import bench
 from tokodec.cli.compress import compress
 from tokodec.cli.convert import convert
@@ -60,7 +61,7 @@ def _root(
     pass
 
 
-for _verb in (convert, compress, decompress, tokenize, detokenize, inspect, verify):
+for _verb in (convert, compress, decompress, tokenize, detokenize, analyze, inspect, verify):
     app.command()(flat(_verb))
 app.add_typer(models, name="models")
 app.add_typer(bench, name="bench")

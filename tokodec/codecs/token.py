@@ -54,9 +54,14 @@ class TokenCodec(Codec):
     def symbols(self, x: Pixels, quality: float | Float[Tensor, " b"] | None = None) -> Symbols:
         """The ids of pictures in [0, 1]. Raises InputError for a quality: there is none to choose."""
         self.refuse(quality)
-        tokens = self.tokenizer.encode(x)
+        return self.symbols_of(self.tokenizer.encode(x))
+
+    @staticmethod
+    def symbols_of(tokens: Tokens) -> Symbols:
+        """Tokens of the tokenizer as symbols."""
         values = {name: _lattice(stream) for name, stream in tokens.streams.items()}
-        return Symbols(values=values, level=torch.zeros(len(tokens), dtype=torch.int64, device=x.device), size=tokens.size)
+        device = next(iter(values.values())).device
+        return Symbols(values=values, level=torch.zeros(len(tokens), dtype=torch.int64, device=device), size=tokens.size)
 
     def write(self, symbols: Symbols) -> list[bytes]:
         """One payload an item, the shorter of both ways."""
