@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from tokodec.api import DiscreteTokenizer, Output, Pixels, Sampler, Stream, Tokens
@@ -29,7 +29,7 @@ from tokodec.quantizers.base import Quantizer
 from tokodec.quantizers.multiscale import ScaleDropout
 from tokodec.quantizers.shared import SharedIndexQuantizer
 from tokodec.tokenizers.bsqvit import stitched, windows
-from tokodec.tokenizers.lattice import lattice, output, sequence
+from tokodec.tokenizers.lattice import lattice, output
 from tokodec.tokenizers.tokenflow_semantics import CLIPTower, SemanticDecoder, SigLIPTower, head
 
 Window = Float[Tensor, "k 3 s s"]
@@ -37,7 +37,7 @@ Map = Float[Tensor, "b d gh gw"]
 _SCALES_14 = (1, 2, 4, 6, 8, 10, 12, 14)
 _DROPPED = 0.1
 _AT_ONCE = 8
-"""Windows that are decoded, or encoded in ``fast``, at a time: memory stays bounded however large a picture is."""
+"""Windows at a time, but on a processor, which is no faster with several: memory stays bounded however large a picture is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ class TokenFlowConfig:
 class TokenFlow(DiscreteTokenizer):
     """What both kinds share: all but the tower. Any size: pictures are filled up by replication to whole windows, and cropped again."""
 
-    bytes_per_pixel = 4000
+    bytes_per_pixel = 150
     layout = torch.contiguous_format
     stored = torch.float32
 
@@ -117,9 +117,7 @@ class TokenFlow(DiscreteTokenizer):
         self.pyramid = ScaleDropout(config.scales, self._quantizer(config), _DROPPED)
         self.post_quant_conv = Mix(config.pixel, config.z)
         self.decoder = Decoder(config.shape(config.decoder_width, config.decoder_blocks), config.z)
-        self.decoder_semantic = SemanticDecoder(
-            config.decoder_trunk, config.semantic, config.decoder_features, config.table, config.grid
-        )
+        self.decoder_semantic = SemanticDecoder(config.decoder_trunk, config.semantic, config.decoder_features, config.table, config.grid)
 
     @staticmethod
     def _quantizer(config: TokenFlowConfig) -> SharedIndexQuantizer:
@@ -192,7 +190,7 @@ class TokenFlow(DiscreteTokenizer):
 
     def quick(self, parts: Window) -> Int[Tensor, "k n"]:
         """The ids of windows."""
-        return torch.cat([self._ids(some.contiguous(memory_format=torch.channels_last)) for some in parts.split(_AT_ONCE)])
+        return torch.cat([self._ids(some.contiguous(memory_format=torch.channels_last)) for some in _few(parts)])
 
     def settled(self, parts: Window) -> Int[Tensor, "k n"]:
         """The same, whatever the circumstances: one by one, in one layout, by layers that keep their order of summation."""
@@ -226,7 +224,7 @@ class TokenFlow(DiscreteTokenizer):
         self.refuse_sampler(sampler)
         ids, filled = self._checked(code), self._filled(code.size)
         with self.numerics.transforms(ids.device):
-            parts = [self.reconstruct(self.pyramid.lookup(some)) for some in ids.split(_AT_ONCE)]
+            parts = [self.reconstruct(self.pyramid.lookup(some)) for some in _few(ids)]
         pixels = (stitched(torch.cat(parts), filled) + 1) / 2
         return pixels[..., : code.size[0], : code.size[1]].clamp(0, 1)
 
@@ -248,7 +246,7 @@ class TokenFlow(DiscreteTokenizer):
         """What the semantic decoder makes of ids: features in the space of the teacher that it learned from."""
         ids, grid = self._checked(code), (self.config.grid, self.config.grid)
         with self.numerics.transforms(ids.device):
-            parts = [lattice(self.said(self.pyramid.lookup(some)).float(), grid) for some in ids.split(_AT_ONCE)]
+            parts = [lattice(self.said(self.pyramid.lookup(some)).float(), grid) for some in _few(ids)]
         return self._stitched(torch.cat(parts), code.size)
 
     # ---
@@ -273,7 +271,9 @@ class TokenFlow(DiscreteTokenizer):
         self.check_maker(code)
         ids, (high, wide) = code.ids, self._windows(code.size)
         if ids.ndim != 2 or ids.shape[1] % (high * wide):
-            raise InputError(f"pictures of {code.size[0]} x {code.size[1]} are {high * wide} windows of ids, not {tuple(ids.shape[1:])} ids")
+            raise InputError(
+                f"pictures of {code.size[0]} x {code.size[1]} are {high * wide} windows of ids, not {tuple(ids.shape[1:])} ids"
+            )
         if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.config.size:
             raise InputError(f"ids are 0 to {self.config.size - 1}; these reach from {int(ids.min())} to {int(ids.max())}")
         return ids.unflatten(1, (high * wide, -1)).flatten(0, 1)
@@ -320,6 +320,11 @@ def resized(x: Float[Tensor, "k c h w"], side: int) -> Float[Tensor, "k c s s"]:
     return x if x.shape[-1] == side else F.interpolate(x, size=(side, side), mode="bicubic")
 
 
+def _few(each: Shaped[Tensor, "k ..."]) -> tuple[Shaped[Tensor, "j ..."], ...]:
+    """Some windows after others."""
+    return each.split(1 if each.device.type == "cpu" else _AT_ONCE)
+
+
 def _of_items(ids: Int[Tensor, "k n"], items: int) -> Int[Tensor, "b m"]:
     """The ids of all windows of a picture, one after another."""
     return ids.unflatten(0, (items, -1)).flatten(1)
@@ -349,7 +354,7 @@ _TINY = TokenFlowConfig(
     semantic=6,
     pixel=4,
     width=8,
-    multipliers=(1, 2, 2),
+    multipliers=(1, 2),
     blocks=1,
     groups=4,
     z=8,
