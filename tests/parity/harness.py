@@ -18,7 +18,7 @@ SUFFIX = ".golden.json"
 NEAR, FAR = 1e-4, 1e-3
 LARGE = 30_000_000
 """Parameters: entries of models with more are slow."""
-Found = Mapping[str, Tensor | float | int]
+Found = Mapping[str, Tensor | float | int | list[int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +59,11 @@ def compare(case: Case, recorded: Mapping[str, Any]) -> list[str]:
     return sorted(wrong)
 
 
-def _differences(case: Case, name: str, recorded: Any, found: Tensor | float) -> list[str]:
+def _differences(case: Case, name: str, recorded: Any, found: Any) -> list[str]:
     tolerance = FAR if name in case.deep else NEAR
     if isinstance(recorded, Mapping):
         return reference.differences(recorded, reference.digest(torch.as_tensor(found)), tolerance)
-    if isinstance(recorded, int):
+    if isinstance(recorded, int | list):
         return [] if recorded == found else [f"{recorded} recorded, {found} found"]
     return [] if abs(recorded - float(found)) <= tolerance * abs(recorded) else [f"{recorded} recorded, {float(found)} found"]
 

@@ -26,9 +26,10 @@ from tokodec.quantizers.factorized import FactorizedQuantizer, disentanglement
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
 from tokodec.quantizers.lfq import BinaryQuantizer, BinarySphericalQuantizer, LookupFreeQuantizer
 from tokodec.quantizers.memcodes import MemoryCodesQuantizer
-from tokodec.quantizers.multiscale import MultiScaleQuantizer
+from tokodec.quantizers.multiscale import MultiScaleQuantizer, ScaleDropout
 from tokodec.quantizers.nearest import strongest
 from tokodec.quantizers.residual import ResidualQuantizer
+from tokodec.quantizers.shared import SharedIndexQuantizer
 
 MAKERS: dict[str, Callable[[], Quantizer]] = {
     "plain": lambda: spread(VectorQuantizer(40, 6, SoftEntropy())),
@@ -46,6 +47,7 @@ MAKERS: dict[str, Callable[[], Quantizer]] = {
     "factorized": lambda: FactorizedQuantizer([spread(VectorQuantizer(20, 3)), spread(NormalisedVectorQuantizer(30, 3))]),
     "residual": lambda: ResidualQuantizer([spread(VectorQuantizer(20, 6)), spread(VectorQuantizer(30, 6))]),
     "memory codes": lambda: MemoryCodesQuantizer(16, 12, 4),
+    "shared index": lambda: SharedIndexQuantizer(40, 5, 3, 0.5),
 }
 
 
@@ -94,7 +96,7 @@ def test_what_was_looked_up_does_not_depend_on_its_neighbours(quantizer: Quantiz
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["plain", "normalised", "sim", "lfq", "lfq in groups", "bsq", "bsq of 36 bits"])
+@pytest.mark.parametrize("name", ["plain", "normalised", "sim", "lfq", "lfq in groups", "bsq", "bsq of 36 bits", "shared index"])
 def test_a_code_is_its_own_nearest(name: str) -> None:
     torch.manual_seed(3)
     quantizer = MAKERS[name]()
@@ -116,7 +118,7 @@ def test_training_reports_terms_usage_and_perplexity_and_reaches_what_came_in(qu
 
 
 def test_training_sees_the_vectors_that_ids_stand_for() -> None:
-    for name in ("plain", "normalised", "sim", "ibq", "lfq", "bsq", "residual"):
+    for name in ("plain", "normalised", "sim", "ibq", "lfq", "bsq", "residual", "shared index"):
         quantizer = MAKERS[name]()
         with torch.no_grad():
             quantized = quantizer(torch.randn(2, 30, quantizer.dim))
@@ -221,6 +223,38 @@ def test_residual_levels_come_closer() -> None:
         ResidualQuantizer([VectorQuantizer(4, 2), VectorQuantizer(4, 3)])
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 1.0, 4.0]))
+@settings(deadline=None, max_examples=30)
+def test_the_weighted_sum_of_both_distances_decides_one_index(seed: int, weight: float) -> None:
+    torch.manual_seed(seed)
+    quantizer, z = SharedIndexQuantizer(50, 5, 3, weight), torch.randn(2, 20, 8, dtype=torch.float64)
+    with torch.no_grad():
+        quantizer.semantic.mul_(3), quantizer.pixel.mul_(0.2)  # lengths do not count
+        unit = [F.normalize(table.double(), dim=1) for table in (quantizer.semantic, quantizer.pixel)]
+        of_parts = [torch.cdist(F.normalize(part, dim=-1), codes) ** 2 for part, codes in zip((z[..., :5], z[..., 5:]), unit, strict=True)]
+        ids = quantizer.ids(z)
+        assert torch.equal(ids, (of_parts[0] + weight * of_parts[1]).argmin(-1))
+        both = quantizer.parts(quantizer.lookup(ids))
+        assert all(torch.allclose(found.double(), codes[ids], atol=1e-6) for found, codes in zip(both, unit, strict=True))
+
+
+def test_terms_of_a_shared_index_add_both_codebooks() -> None:
+    torch.manual_seed(0)
+    quantizer, z = SharedIndexQuantizer(50, 5, 3), torch.randn(2, 20, 8, requires_grad=True)
+    quantized = quantizer(z)
+    parts = zip(quantizer.parts(quantizer.lookup(quantized.ids)), quantizer.parts(z), strict=True)
+    wanted = torch.stack([(codes - F.normalize(part, dim=-1)).square().mean((1, 2)) for codes, part in parts]).sum(0)
+    assert torch.allclose(quantized.terms["codebook"], wanted)
+    quantized.terms["codebook"].sum().backward(retain_graph=True)
+    assert z.grad is None
+    assert bool(quantizer.semantic.grad.any())  # type: ignore[union-attr]
+    assert bool(quantizer.pixel.grad.any())  # type: ignore[union-attr]
+    quantizer.zero_grad()
+    quantized.terms["commitment"].sum().backward()
+    assert bool(z.grad.any())  # type: ignore[attr-defined]
+    assert quantizer.semantic.grad is None
+
+
 class TestMultiScale:
     def made(self) -> MultiScaleQuantizer:
         torch.manual_seed(1)
@@ -245,6 +279,16 @@ class TestMultiScale:
         quantized.z.sum().backward()
         assert z.grad is not None
         assert set(quantized.terms) == {"codebook", "commitment", "residual"}
+
+    def test_one_scale_is_left_out_now_and_then_but_never_the_first(self) -> None:
+        shared = SharedIndexQuantizer(40, 2, 1)
+        quantizer = ScaleDropout((1, 2, 4), shared, 0.5)
+        z = torch.randn(1, 3, 4, 4)
+        seen = [quantizer(z).ids.shape[1] for _ in range(60)]
+        assert set(seen) == {21, 17, 5}
+        assert 15 < seen.count(21) < 45
+        assert quantizer.ids(z).shape == (1, 21)
+        assert all(ScaleDropout((1, 2, 4), shared, 0.0)(z).ids.shape[1] == 21 for _ in range(20))
 
     def test_what_does_not_fit_is_refused(self) -> None:
         quantizer = self.made()

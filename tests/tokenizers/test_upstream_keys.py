@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tokodec.errors import WeightsMismatch
-from tokodec.pretrained.convert import bae, bsqvit, cosmos, fourm, fqgan, open_magvit2, vqgan
+from tokodec.pretrained.convert import bae, bsqvit, cosmos, fourm, fqgan, open_magvit2, tokenflow, vqgan
 from tokodec.pretrained.convert.names import Names, averaged
 from tokodec.zoo import create
 
@@ -48,6 +48,10 @@ def _bae(variant: str, model: str, published: int) -> Listed:
 
 def _cosmos(variant: str, model: str, published: int) -> Listed:
     return Listed(file=COSMOS, variant=variant, model=model, names_of=cosmos.names_of, published=published)
+
+
+def _tokenflow(variant: str, model: str, published: int, unused: int = 0) -> Listed:
+    return Listed(file="tokenflow", variant=variant, model=model, names_of=tokenflow.names_of, published=published, unused=unused)
 
 
 def _of(file: str, names_of: Callable[[Any], Names]) -> Callable[[str, str, int], Listed]:
@@ -91,6 +95,10 @@ LISTS = (
     _fqgan("fqgan_dual_VQ-8", "fqgan_dual_f8", 150_209_427),
     _fqgan("fqgan_triple_VQ-16", "fqgan_triple_f16", 159_295_515),
     _fqgan("fqgan_triple_VQ-8", "fqgan_triple_f8", 159_586_331),
+    _tokenflow("tokenflow_clipb", "tokenflow_clipb_224", 181_902_251),
+    _tokenflow("tokenflow_clipb_enh", "tokenflow_clipb_256", 376_569_643),
+    # The last layer of SigLIP, its last normalisation and its pooling.
+    _tokenflow("tokenflow_siglip", "tokenflow_siglip_384", 554_009_963, unused=30_480_160),
 )
 ONE_EACH = tuple({listed.file: listed for listed in LISTS}.values())
 listed_models = pytest.mark.parametrize("listed", LISTS, ids=lambda listed: listed.model)
@@ -139,10 +147,11 @@ def test_only_what_is_unused_is_left_out(listed: Listed) -> None:
         "quantize.basis",
         "quantize.group_basis",
     )
-    of_the_model = [key for key in left_out if not key.startswith(of_training)]
+    constant = ("scaling_layer.",)
+    of_the_model = [key for key in left_out if not key.startswith((*of_training, *constant))]
     assert sum(own[key].numel() for key in of_the_model) == listed.unused
     assert sum(p.numel() for p in model.parameters()) == listed.published - listed.unused
-    assert all(re.search(r"\.conv_out\.|\.logsigma\.", key) for key in of_the_model)
+    assert all(re.search(r"\.conv_out\.|\.logsigma\.|\.layers\.26\.|\.post_layernorm\.|_model\.head\.", key) for key in of_the_model)
 
 
 @listed_families

@@ -102,3 +102,15 @@ def test_steps_whose_gradient_is_not_finite_are_skipped_and_counted(shard: Path,
         p.grad = torch.ones_like(p)
     assert float(group.step(1.0)) == 0
     assert not any(torch.equal(p, before[name]) for name, p in group.parameters.items())
+
+
+def test_a_tokenizer_of_scales_learns_and_tells_how_many_codes_it_uses(shard: Path, tmp_path: Path) -> None:
+    objectives = [{"name": "mse"}, *({"name": "term", "settings": {"term": term}} for term in ("codebook", "commitment"))]
+    run = trainer(shard, tmp_path, model="tokenflow_test", objective=objectives, phase=[{"steps": 3, "crop": 48}])
+    before = {name: p.clone() for name, p in run.model.named_parameters()}
+    run.run()
+    logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert all(0 < line["usage"] <= 1 <= line["perplexity"] <= 64 for line in logged if "usage" in line)
+    assert any("usage" in line for line in logged)
+    changed = {name.split(".")[0] for name, p in run.model.named_parameters() if not torch.equal(p, before[name])}
+    assert changed == {"encoder", "quant_conv", "tower", "head", "pyramid", "post_quant_conv", "decoder"}

@@ -60,9 +60,13 @@ class MultiScaleQuantizer(nn.Module):
         parts = ids.split(sizes[: whole[0]], 1)
         return torch.stack([self._enlarged(self.quantizer.lookup(part)) for part in parts]).sum(0)
 
+    def taking_part(self) -> Sequence[int]:
+        """The scales of one step of training."""
+        return self.scales
+
     def _steps(self, z: Map) -> Iterator[Quantized]:
         self._check(z)
-        for scale in self.scales:
+        for scale in self.taking_part():
             quantized = self.quantizer(_sequence(F.interpolate(z, size=(scale, scale), mode="area")))
             yield quantized
             z = z - self._enlarged(quantized.z).detach()
@@ -75,6 +79,20 @@ class MultiScaleQuantizer(nn.Module):
     def _check(self, z: Map) -> None:
         if tuple(z.shape[2:]) != (self.side, self.side):
             raise InputError(f"maps are {self.side} x {self.side}, not {z.shape[2]} x {z.shape[3]}")
+
+
+class ScaleDropout(MultiScaleQuantizer):
+    """In a share of the steps of training, ``rate``, one scale is left out: any but the first. Scales then do not lean on one another."""
+
+    def __init__(self, scales: Sequence[int], quantizer: Quantizer, rate: float) -> None:
+        super().__init__(scales, quantizer)
+        self.rate = rate
+
+    def taking_part(self) -> Sequence[int]:
+        if len(self.scales) == 1 or float(torch.rand(())) >= self.rate:
+            return self.scales
+        out = int(torch.randint(1, len(self.scales), ()))
+        return self.scales[:out] + self.scales[out + 1 :]
 
 
 def _sequence(z: Map) -> Float[Tensor, "b n d"]:

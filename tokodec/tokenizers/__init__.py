@@ -1,7 +1,20 @@
 """The tokenizers, one file a family. A new family adds its name to the two lines below."""
 
 from tokodec.entry import Entry, merge
-from tokodec.tokenizers import bae, bsqvit, cosmos, fourm, fourm_divae, fourm_masks, fourm_vectors, fqgan, open_magvit2, vq, vqgan
+from tokodec.tokenizers import (
+    bae,
+    bsqvit,
+    cosmos,
+    fourm,
+    fourm_divae,
+    fourm_masks,
+    fourm_vectors,
+    fqgan,
+    open_magvit2,
+    tokenflow,
+    vq,
+    vqgan,
+)
 
 MODELS: dict[str, Entry] = merge(
     bae.MODELS,
@@ -13,6 +26,7 @@ MODELS: dict[str, Entry] = merge(
     fourm_vectors.MODELS,
     fqgan.MODELS,
     open_magvit2.MODELS,
+    tokenflow.MODELS,
     vq.MODELS,
     vqgan.MODELS,
 )

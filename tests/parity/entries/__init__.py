@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from parity.entries import bae_elm, cosmos_image, fourm_ait_lavit_illume, fqgan, open_magvit2_ibq_fsq_bsq, quantizers_2d, vqgan
+from parity.entries import bae_elm, cosmos_image, fourm_ait_lavit_illume, fqgan, open_magvit2_ibq_fsq_bsq, quantizers_2d, tokenflow, vqgan
 from parity.harness import Finder
 
 FILES: Mapping[str, Finder] = {
@@ -12,5 +12,6 @@ FILES: Mapping[str, Finder] = {
     "fqgan": fqgan.find,
     "open-magvit2-ibq-fsq-bsq": open_magvit2_ibq_fsq_bsq.find,
     "quantizers-2d": quantizers_2d.find,
+    "tokenflow": tokenflow.find,
     "vqgan": vqgan.find,
 }

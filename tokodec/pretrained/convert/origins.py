@@ -9,7 +9,7 @@ from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import bae, bsqvit, cosmos, dcvc, fourm, fqgan, open_magvit2, vqgan
+from tokodec.pretrained.convert import bae, bsqvit, cosmos, dcvc, fourm, fqgan, open_magvit2, tokenflow, vqgan
 from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.tokenizers.bae import BAE
 from tokodec.tokenizers.bsqvit import BSQViT
@@ -18,6 +18,7 @@ from tokodec.tokenizers.fourm import FourMEncoder
 from tokodec.tokenizers.fourm_vectors import FourMVectors
 from tokodec.tokenizers.fqgan import FQGAN
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
+from tokodec.tokenizers.tokenflow import TokenFlow
 from tokodec.tokenizers.vqgan import VQGAN
 from tokodec.zoo import MODELS, create
 
@@ -32,6 +33,7 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     FQGAN: fqgan.take,
     FourMEncoder: fourm.take,
     FourMVectors: fourm.take_vectors,
+    TokenFlow: tokenflow.take,
 }
 """By class, what fills a model with a state dict of its authors, strictly."""
 
