@@ -17,7 +17,7 @@ MINIMAL = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(folder("codecs").glob("*.toml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(p for room in ("codecs", "tokenizers") for p in folder(room).glob("*.toml")), ids=lambda p: p.stem)
 def test_shipped_recipes_are_recipes(path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe.steps > 0
