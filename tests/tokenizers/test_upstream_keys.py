@@ -16,13 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from tokodec.errors import WeightsMismatch
-from tokodec.pretrained.convert import bae, bsqvit, cosmos, fourm, open_magvit2, vqgan
+from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, fourm, open_magvit2, vqgan
 from tokodec.pretrained.convert.names import Names, averaged
 from tokodec.zoo import create
 
 SPECS = Path(__file__).parents[3] / "shared" / "specs"
 RGB = "rgb_16k DiVAE vit_b_enc+unet_patched (pos_emb 14x14; released 224-448 file stores 28x28)"
 MAGVIT, BAE, COSMOS = "open-magvit2-ibq-fsq-bsq", "bae-elm", "cosmos-image"
+MANY = "4m-ait-lavit-illume"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,8 @@ def _of(file: str, names_of: Callable[[Any], Names]) -> Callable[[str, str, int]
 
 
 _vqgan, _ibq = _of("vqgan", vqgan.names_of), _of(MAGVIT, vqgan.names_of)
-_bsqvit, _fourm = _of(MAGVIT, lambda _: bsqvit.NAMES), _of("4m-ait-lavit-illume", fourm.names_of)
+_bsqvit, _fourm = _of(MAGVIT, lambda _: bsqvit.NAMES), _of(MANY, fourm.names_of)
+_ait = _of(MANY, lambda _: ait.NAMES)
 
 LISTS = (
     _vqgan("VQ-16", "llamagen_vq16", 71_883_403),
@@ -76,6 +78,8 @@ LISTS = (
     _fourm("CLIP-B16_8k VQVAE (512 channel feature map, patch_proj False)", "fourm_clip_b16_8k", 180_695_584 + 32 * 8192),
     _fourm("semseg_4k VQVAE (n_channels assumed 64, n_labels assumed 134)", "fourm_semseg_4k", 218_879_904 + 32 * 4096),
     _fourm("DINOv2-B14-global_8k_16 memcodes VQVAE (num_codebooks 16)", "fourm_dinov2_b14_global_8k_16", 115_042_048),
+    _ait("ait_depth", "ait_depth", 7_689_201 + 128 * 512),
+    _ait("ait_insseg", "ait_insseg", 1_985_393 + 128 * 512),
     _magvit("openmagvit2_256L", "open_magvit2_256", 49_751_442 + 65_376_387),
     _magvit("openmagvit2_256L", "open_magvit2_262144", 49_751_442 + 65_376_387),
     _magvit("openmagvit2_128L", "open_magvit2_128", 48_422_162 + 63_599_491),
@@ -125,7 +129,15 @@ def test_only_what_is_unused_is_left_out(listed: Listed) -> None:
     names = listed.names_of(model)
     own = {key.removeprefix(names.prefix): t for key, t in theirs.items() if key.startswith(names.prefix)}
     left_out = [key for key in own if any(re.search(pattern, key) for pattern in names.ignored)]
-    of_training = ("loss.", "model_ema.", "quantize.codebook_used", "quantize._codebook.", "quantize.basis", "quantize.group_basis")
+    of_training = (
+        "loss.",
+        "model_ema.",
+        "quantize.codebook_used",
+        "quantize._codebook.",
+        "_vq_vae._ema_",
+        "quantize.basis",
+        "quantize.group_basis",
+    )
     of_the_model = [key for key in left_out if not key.startswith(of_training)]
     assert sum(own[key].numel() for key in of_the_model) == listed.unused
     assert sum(p.numel() for p in model.parameters()) == listed.published - listed.unused

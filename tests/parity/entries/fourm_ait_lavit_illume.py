@@ -10,7 +10,7 @@ from parity.harness import Case, Found, filled
 from torch import Tensor
 
 from tokodec.nn.position import waves
-from tokodec.pretrained.convert import fourm
+from tokodec.pretrained.convert import ait, fourm
 from tokodec.tokenizers.lattice import lattice, sequence
 from tokodec.zoo import create
 
@@ -20,11 +20,18 @@ INPUTS = {
     "4m rgb ViTB-ViTB_1k 224": ("fourm_rgb_1k", reference.picture(224)),
 }
 
+AIT = {
+    "ait_depth": reference.picture(480, low=0, high=10, channels=1),  # metres
+    "ait_insseg": reference.picture(64, channels=1),
+}
+
 
 def find(entry: str) -> Case | None:
     """The case of an entry."""
     if entry == "4m rgb_16k 224 (pos_emb keep sincos)":
         return Case(run=_divae, model="fourm_rgb_16k", deep=("unet_out_t500_noisy_is_x",))
+    if entry in AIT:
+        return Case(run=partial(_ait, entry), model=entry)
     found = INPUTS.get(entry)
     return Case(run=partial(_run, *found), model=found[0], deep=("recon",)) if found else None
 
@@ -56,3 +63,11 @@ def _divae(_recorded: Mapping[str, Any]) -> Found:
     quant = lattice(model.quantizer.lookup(ids), z.shape[2:])
     found = model.predicted(x, torch.tensor([500]), quant)
     return {"tokens": ids.unflatten(-1, z.shape[2:]), "quant": quant, "unet_out_t500_noisy_is_x": found, "codes_lookup": quant}
+
+
+def _ait(name: str, _recorded: Mapping[str, Any]) -> Found:
+    model = filled(name, ait.NAMES)
+    z = model.latents(AIT[name])
+    ids = model.quantizer.ids(sequence(z))
+    recon = model.reconstruct(lattice(model.quantizer.lookup(ids), z.shape[2:]))
+    return {"tokens": ids.unflatten(-1, z.shape[2:]), "recon": recon}

@@ -9,8 +9,9 @@ from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import bae, bsqvit, cosmos, dcvc, fourm, open_magvit2, vqgan
+from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dcvc, fourm, open_magvit2, vqgan
 from tokodec.pretrained.convert.compressai import COMPRESSAI
+from tokodec.tokenizers.ait import AiT
 from tokodec.tokenizers.bae import BAE
 from tokodec.tokenizers.bsqvit import BSQViT
 from tokodec.tokenizers.cosmos import CosmosDiscrete
@@ -23,6 +24,7 @@ from tokodec.zoo import MODELS, create
 TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     LatentCodec: COMPRESSAI.take,
     DcvcIntra: dcvc.take,
+    AiT: ait.take,
     BAE: bae.take,
     CosmosDiscrete: cosmos.take,
     OpenMagvit2: open_magvit2.take,
