@@ -6,7 +6,7 @@ The lists lie beside the repository, in ``../shared/specs``; without them the te
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tokodec.errors import WeightsMismatch
-from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, fourm, open_magvit2, vqgan
+from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, fourm, lavit, open_magvit2, vqgan
 from tokodec.pretrained.convert.names import Names, averaged
 from tokodec.zoo import create
 
@@ -28,7 +28,10 @@ MANY = "4m-ait-lavit-illume"
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A list of keys and the model that takes it. ``published``: parameters that the authors' model has, ``unused`` of them left out."""
+    """A list of keys and the model that takes it. ``published``: parameters that the authors' model has, ``unused`` of them left out.
+
+    ``more``: lists of other files of the same model, by what is put before their keys.
+    """
 
     file: str
     variant: str
@@ -36,6 +39,7 @@ class Listed:
     names_of: Callable[[Any], Names]
     published: int
     unused: int = 0
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 def _magvit(variant: str, model: str, published: int) -> Listed:
@@ -61,6 +65,19 @@ def _of(file: str, names_of: Callable[[Any], Names]) -> Callable[[str, str, int]
 _vqgan, _ibq = _of("vqgan", vqgan.names_of), _of(MAGVIT, vqgan.names_of)
 _bsqvit, _fourm = _of(MAGVIT, lambda _: bsqvit.NAMES), _of(MANY, fourm.names_of)
 _ait = _of(MANY, lambda _: ait.NAMES)
+LAVIT = "lavit encoder part (encoder.* = eva_vitg_psz14.bin keys, rest = tokenizer_encoder.bin)"
+
+
+def _lavit(decoder: str, model: str, parameters: int) -> Listed:
+    encoder = 1_012_588_928 + 3_227_490 + 398_267_392 + 524_288 + 2_028_960 + 5_771_264
+    # The tower's last normalisation and head, and the way into one language model.
+    unused = 2 * 1408 + 1024 * 1409 + 5_771_264
+    names = lavit.NAMES
+    more = {"decoder.": f"lavit {decoder} tokenizer_decoder.bin"}
+    return Listed(
+        file=MANY, variant=LAVIT, model=model, names_of=lambda _: names, published=encoder + parameters, unused=unused, more=more
+    )
+
 
 LISTS = (
     _vqgan("VQ-16", "llamagen_vq16", 71_883_403),
@@ -79,6 +96,8 @@ LISTS = (
     _fourm("semseg_4k VQVAE (n_channels assumed 64, n_labels assumed 134)", "fourm_semseg_4k", 218_879_904 + 32 * 4096),
     _fourm("DINOv2-B14-global_8k_16 memcodes VQVAE (num_codebooks 16)", "fourm_dinov2_b14_global_8k_16", 115_042_048),
     _ait("ait_depth", "ait_depth", 7_689_201 + 128 * 512),
+    _lavit("lowres", "lavit_low", 404_081_792),
+    _lavit("highres", "lavit_high", 414_002_304),
     _ait("ait_insseg", "ait_insseg", 1_985_393 + 128 * 512),
     _magvit("openmagvit2_256L", "open_magvit2_256", 49_751_442 + 65_376_387),
     _magvit("openmagvit2_256L", "open_magvit2_262144", 49_751_442 + 65_376_387),
@@ -106,7 +125,9 @@ def _lists(file: str) -> Mapping[str, Mapping[str, list[int]]]:
 
 def checkpoint(listed: Listed, values: Callable[[str], float] = lambda _: 0.0) -> dict[str, Tensor]:
     """Tensors of one value each under all keys of a list, which take no memory."""
-    return {key: torch.tensor(values(key)).expand(shape) for key, shape in _lists(listed.file)[listed.variant].items()}
+    lists = _lists(listed.file)
+    keys = {prefix + key: shape for prefix, variant in {"": listed.variant, **listed.more}.items() for key, shape in lists[variant].items()}
+    return {key: torch.tensor(values(key)).expand(shape) for key, shape in keys.items()}
 
 
 def bare(listed: Listed) -> nn.Module:
@@ -141,7 +162,7 @@ def test_only_what_is_unused_is_left_out(listed: Listed) -> None:
     of_the_model = [key for key in left_out if not key.startswith(of_training)]
     assert sum(own[key].numel() for key in of_the_model) == listed.unused
     assert sum(p.numel() for p in model.parameters()) == listed.published - listed.unused
-    assert all(re.search(r"\.conv_out\.|\.logsigma\.", key) for key in of_the_model)
+    assert all(re.search(r"\.conv_out\.|\.logsigma\.|^encoder\.(norm|head)\.|^vit_proj\.", key) for key in of_the_model)
 
 
 @listed_families

@@ -1,7 +1,7 @@
 """The tokenizers, one file a family. A new family adds its name to the two lines below."""
 
 from tokodec.entry import Entry, merge
-from tokodec.tokenizers import ait, bae, bsqvit, cosmos, fourm, fourm_divae, fourm_masks, fourm_vectors, open_magvit2, vq, vqgan
+from tokodec.tokenizers import ait, bae, bsqvit, cosmos, fourm, fourm_divae, fourm_masks, fourm_vectors, lavit, open_magvit2, vq, vqgan
 
 MODELS: dict[str, Entry] = merge(
     ait.MODELS,
@@ -12,6 +12,7 @@ MODELS: dict[str, Entry] = merge(
     fourm_divae.MODELS,
     fourm_masks.MODELS,
     fourm_vectors.MODELS,
+    lavit.MODELS,
     open_magvit2.MODELS,
     vq.MODELS,
     vqgan.MODELS,

@@ -9,7 +9,7 @@ from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dcvc, fourm, open_magvit2, vqgan
+from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dcvc, fourm, lavit, open_magvit2, vqgan
 from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.tokenizers.ait import AiT
 from tokodec.tokenizers.bae import BAE
@@ -17,6 +17,7 @@ from tokodec.tokenizers.bsqvit import BSQViT
 from tokodec.tokenizers.cosmos import CosmosDiscrete
 from tokodec.tokenizers.fourm import FourMEncoder
 from tokodec.tokenizers.fourm_vectors import FourMVectors
+from tokodec.tokenizers.lavit import LaVIT
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
 from tokodec.tokenizers.vqgan import VQGAN
 from tokodec.zoo import MODELS, create
@@ -32,6 +33,7 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     BSQViT: bsqvit.take,
     FourMEncoder: fourm.take,
     FourMVectors: fourm.take_vectors,
+    LaVIT: lavit.take,
 }
 """By class, what fills a model with a state dict of its authors, strictly."""
 
