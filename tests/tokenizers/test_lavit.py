@@ -44,10 +44,12 @@ def test_ids_are_of_kept_patches_in_their_order(model: Any, picture: Pictures) -
 
 
 def test_length_follows_the_picture(model: Any) -> None:
-    """Half of the patches are kept where the selector looks at nothing but a patch's own features."""
-    features = torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(1))
-    counts = {int(n) for n in model.kept(features).sum(1)}
-    assert len(counts) > 1
+    features = torch.randn(8, 16, 16)
+    chances = model.selector(features)
+    model.selector.leave[-1].bias.data[0] -= (chances[..., 0] - chances[..., 1]).median()  # so that half of all are kept
+    counts = model.kept(features).sum(1)
+    assert len(set(counts.tolist())) > 1
+    assert int(counts.sum()) == 64
 
 
 def test_something_is_always_kept(model: Any) -> None:
@@ -57,18 +59,18 @@ def test_something_is_always_kept(model: Any) -> None:
 
 
 def test_what_is_dropped_later_does_not_change_what_was_kept(model: Any) -> None:
-    """A kept patch sees those kept before it and all that are dropped, nothing that is kept later."""
+    """A kept patch sees those kept before it and all that are dropped, and nothing that is kept later, but for a millionth."""
     x, keep = torch.randn(1, 8, 16), torch.tensor([[1.0, 0, 1, 1, 0, 1, 1, 1]])
     other = x.clone()
-    other[:, 6] += 1
+    other[:, 6] = torch.randn(16)
     with torch.inference_mode():
         first, second = model.merger(x, keep), model.merger(other, keep)
-    assert torch.equal(first[:, :6], second[:, :6])
-    assert not torch.equal(first[:, 7], second[:, 7])
+    assert torch.allclose(first[:, :6], second[:, :6], atol=1e-5)
+    assert not torch.allclose(first[:, 7], second[:, 7], atol=1e-3)
     other = x.clone()
-    other[:, 4] += 1
+    other[:, 4] = torch.randn(16)
     with torch.inference_mode():
-        assert not torch.equal(first[:, 0], model.merger(other, keep)[:, 0])
+        assert not torch.allclose(first[:, 0], model.merger(other, keep)[:, 0], atol=1e-3)
 
 
 def test_an_item_decodes_as_it_does_alone(model: Any, picture: Pictures) -> None:

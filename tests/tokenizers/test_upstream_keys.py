@@ -74,9 +74,7 @@ def _lavit(decoder: str, model: str, parameters: int) -> Listed:
     unused = 2 * 1408 + 1024 * 1409 + 5_771_264
     names = lavit.NAMES
     more = {"decoder.": f"lavit {decoder} tokenizer_decoder.bin"}
-    return Listed(
-        file=MANY, variant=LAVIT, model=model, names_of=lambda _: names, published=encoder + parameters, unused=unused, more=more
-    )
+    return Listed(file=MANY, variant=LAVIT, model=model, names_of=lambda _: names, published=encoder + parameters, unused=unused, more=more)
 
 
 LISTS = (

@@ -1,7 +1,7 @@
 """LaVIT's tokenizer: as many ids as a picture needs, in a row that a language model reads.
 
     x ── tower ──> features ── selector ──> keep ── merger ── the kept ones ── perceptron ──> z ── nearest ──> ids (b, n), lengths
-    ids ── row ── decoder ──> features of every patch, or what a diffusion model is told
+    ids ── row ── decoder ──> features of every patch ──> what a diffusion model is told
 
 What is decoded is features: pictures are drawn by diffusion models that are not here. At inference theirs draws at random what to
 keep; here what is likelier is done, so that a picture has one code.
@@ -89,7 +89,7 @@ class LaVIT(DiscreteTokenizer):
 
     # --- pictures to ids
 
-    def to_native(self, x: Picture) -> Picture:
+    def to_native(self, x: Picture) -> Float[Tensor, "b 3 h2 w2"]:
         """From [0, 1] to CLIP's mean and deviation, filled up to whole patches."""
         mean, deviation = (torch.tensor(values, device=x.device)[:, None, None] for values in (_MEAN, _DEVIATION))
         return padded((x - mean) / deviation, self.stride)
@@ -121,20 +121,20 @@ class LaVIT(DiscreteTokenizer):
     def encode(self, x: Picture, *, quality: float | Float[Tensor, " b"] | None = None) -> Tokens:
         """One stream, ``ids`` over (n), filled up with zeros to one for each patch; ``lengths`` says how many there are."""
         self.refuse(quality)
-        parts = self.numerics.choice(lambda: (x,), lambda: x.split(1))
-        found = [self._rows(self.to_native(part.contiguous())) for part in parts]
-        ids, lengths = (torch.cat(both) for both in zip(*found, strict=True))
-        return self._tokens(ids, lengths, (x.shape[2], x.shape[3]))
+        native = self.to_native(x)
+        found = self.numerics.choice(
+            lambda: self._rows(native), lambda: torch.cat([self._rows(one.contiguous()) for one in native.split(1)])
+        )
+        return self._tokens(found.clamp(min=0), (found >= 0).sum(1), (x.shape[2], x.shape[3]))
 
-    def _rows(self, x: Picture) -> tuple[Int[Tensor, "b n"], Int[Tensor, " b"]]:
+    def _rows(self, x: Picture) -> Int[Tensor, "b n"]:
+        """The ids of kept patches, and -1 behind them."""
         with self.numerics.transforms(x.device):
             features = self.tower(x).float()
             keep = self.kept(features)
             ids = self.quantizer.ids(self.vectors(features, keep.float()).float())
-        order = (~keep).to(torch.int8).argsort(1, stable=True)
-        lengths = keep.sum(1)
-        within = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-        return torch.where(within, ids.gather(1, order), 0), lengths
+        order = (~keep).to(torch.int8).argsort(dim=1, stable=True)
+        return ids.where(keep, -1).gather(1, order)
 
     def blank(self, size: tuple[int, ...]) -> Tokens:
         """Tokens of one picture of ``size`` (h, w) without values, on the ``meta`` device; as many as there may be."""
@@ -150,10 +150,10 @@ class LaVIT(DiscreteTokenizer):
         """
         self.refuse_sampler(sampler)
         grid = self._grid(code.size)
-        return self.decoder.features(self._decoded(code)).float().transpose(1, 2).unflatten(2, grid)
+        return self._decoded(code).float().transpose(1, 2).unflatten(2, grid)
 
     def conditions(self, code: Tokens) -> dict[str, Tensor]:
-        """What a diffusion model is told: ``prompt`` (b, n, c), and that of a high resolution ``pooled`` (b, c) too. Raises as decode does."""
+        """What a diffusion model is told: ``prompt`` (b, n, c), and that of a high resolution ``pooled`` (b, c) too."""
         return {name: t.float() for name, t in self.decoder.condition(self._decoded(code), self._grid(code.size)).items()}
 
     def _decoded(self, code: Tokens) -> Sequence:
@@ -190,8 +190,8 @@ class LaVIT(DiscreteTokenizer):
             return Output(pixels=None, terms=terms, aux={"ids": tokens.ids})
         keep = F.gumbel_softmax(self.selector(features), hard=True)[..., 0]
         quantized = self.quantizer(self.vectors(features, keep))
-        h = self.decoder(quantized.z, keep, self._grid(x.shape[2:]))
-        terms = {"cosine": _apart(self.decoder.features(h), features), "kept": (keep.mean(1) - _WANTED).square(), **quantized.terms}
+        found = self.decoder(quantized.z, keep, self._grid(x.shape[2:]))
+        terms = {"cosine": _apart(found, features), "kept": (keep.mean(1) - _WANTED).square(), **quantized.terms}
         return Output(pixels=None, terms=terms, aux={"ids": quantized.ids})
 
     # ---

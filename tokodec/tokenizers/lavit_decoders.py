@@ -1,6 +1,7 @@
 """LaVIT's decoders: codes to features of every patch, and to what a diffusion model is told of them.
 
-    queries ── [see each other ── see the codes ── perceptron] x depth ── norm ──> h ──> features, conditions
+    codes ── linear ── + positions in the row ──┐
+    queries ── [see each other ── see the codes ── perceptron] x depth ── norm ── perceptron ──> features ──> conditions
 
 The diffusion models themselves, of Stable Diffusion 1.5 and XL, are not here. Source: Jin et al., ICLR 2024 (jy0205/LaVIT).
 """
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from tokodec.nn.attention import attend
 from tokodec.nn.mix import ThinLinear
 from tokodec.nn.transformer import Attention, Perceptron, Trunk
-from tokodec.tokenizers.lavit_layers import CrossAttention, Keep, restretched
+from tokodec.tokenizers.lavit_layers import CrossAttention, restretched
 
 Sequence = Float[Tensor, "b n c"]
 
@@ -43,7 +44,7 @@ class LowCondition(nn.Module):
         (first,) = sizes
         self.prompt = ThinLinear(width, first)
 
-    def forward(self, h: Sequence, grid: tuple[int, int]) -> dict[str, Tensor]:
+    def forward(self, h: Sequence, _grid: tuple[int, int]) -> dict[str, Tensor]:
         return {"prompt": self.prompt(h)}
 
 
@@ -94,14 +95,11 @@ class Decoder(nn.Module):
         self.task = nn.Sequential(ThinLinear(width, width), nn.Tanh(), ThinLinear(width, width))
         self.condition = condition
 
-    def forward(self, codes: Float[Tensor, "b m d"], keep: Keep, grid: tuple[int, int]) -> Sequence:
-        """``keep``: 1 for codes that there are, else 0."""
-        seen = self.enter(codes)
-        x = restretched((self.queries + self.positions)[0], grid).expand(len(codes), -1, -1)
+    def forward(self, codes: Float[Tensor, "b m d"], keep: Float[Tensor, "b m"], grid: tuple[int, int]) -> Sequence:
+        """The tower's features, as good as codes know them. ``keep``: 1 for codes that there are; others, 0, have no place in the row."""
+        rank = (keep.cumsum(1) - 1).clamp(min=0).long()
+        row = self.enter(codes) + restretched(self.positions[0], grid)[rank]
+        x = restretched(self.queries[0], grid).expand(len(codes), -1, -1)
         for block in self.blocks:
-            x = block(x, seen, keep)
-        return self.norm(x)
-
-    def features(self, h: Sequence) -> Sequence:
-        """Of the tower, as good as the codes know them."""
-        return self.task(h)
+            x = block(x, row, keep)
+        return self.task(self.norm(x))

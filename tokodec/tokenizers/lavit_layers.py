@@ -96,7 +96,9 @@ class Selector(nn.Module):
         return F.log_softmax(self.leave(torch.cat([here, common], -1)), -1)
 
 
-def seen(q: Float[Tensor, "b g n c"], k: Float[Tensor, "b g m c"], v: Float[Tensor, "b g m c"], mask: Float[Tensor, "b i m"]) -> Sequence:
+def seen(
+    q: Float[Tensor, "b g n c"], k: Float[Tensor, "b g m c"], v: Float[Tensor, "b g m c"], mask: Float[Tensor, "b i m"]
+) -> Float[Tensor, "b n gc"]:
     """Attention to keys by as much as ``mask`` says, of each query or of all; a query that sees nothing has the mean, as theirs."""
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     share = (scores - scores.detach().amax(-1, keepdim=True)).float().exp() * mask[:, None]
