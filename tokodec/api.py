@@ -78,6 +78,8 @@ class Autoencoder(nn.Module, ABC, Generic[CodeT]):
     """Of maps and kernels in memory."""
     takes: str = "rgb"
     """What goes in: pictures in RGB, or what the model's entry says; set when weights are loaded."""
+    gives: str = ""
+    """What comes out, where it is not what goes in: features, for a model that draws no pictures."""
     stored: torch.dtype = torch.float16
     """Of parameters in weights files."""
     fingerprint: bytes = b""

@@ -6,7 +6,7 @@ The lists lie beside the repository, in ``../shared/specs``; without them the te
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,22 @@ import torch
 from torch import Tensor, nn
 
 from tokodec.errors import WeightsMismatch
-from tokodec.pretrained.convert import bae, bsqvit, cosmos, fourm, fqgan, open_magvit2, tokenflow, vqgan
+from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, fourm, fqgan, lavit, open_magvit2, tokenflow, vqgan
 from tokodec.pretrained.convert.names import Names, averaged
 from tokodec.zoo import create
 
 SPECS = Path(__file__).parents[3] / "shared" / "specs"
 RGB = "rgb_16k DiVAE vit_b_enc+unet_patched (pos_emb 14x14; released 224-448 file stores 28x28)"
 MAGVIT, BAE, COSMOS = "open-magvit2-ibq-fsq-bsq", "bae-elm", "cosmos-image"
+MANY = "4m-ait-lavit-illume"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A list of keys and the model that takes it. ``published``: parameters that the authors' model has, ``unused`` of them left out."""
+    """A list of keys and the model that takes it. ``published``: parameters that the authors' model has, ``unused`` of them left out.
+
+    ``more``: lists of other files of the same model, by what is put before their keys.
+    """
 
     file: str
     variant: str
@@ -35,6 +39,7 @@ class Listed:
     names_of: Callable[[Any], Names]
     published: int
     unused: int = 0
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 def _magvit(variant: str, model: str, published: int) -> Listed:
@@ -63,7 +68,19 @@ def _of(file: str, names_of: Callable[[Any], Names]) -> Callable[[str, str, int]
 
 _vqgan, _ibq = _of("vqgan", vqgan.names_of), _of(MAGVIT, vqgan.names_of)
 _fqgan = _of("fqgan", fqgan.names_of)
-_bsqvit, _fourm = _of(MAGVIT, lambda _: bsqvit.NAMES), _of("4m-ait-lavit-illume", fourm.names_of)
+_bsqvit, _fourm = _of(MAGVIT, lambda _: bsqvit.NAMES), _of(MANY, fourm.names_of)
+_ait = _of(MANY, lambda _: ait.NAMES)
+LAVIT = "lavit encoder part (encoder.* = eva_vitg_psz14.bin keys, rest = tokenizer_encoder.bin)"
+
+
+def _lavit(decoder: str, model: str, parameters: int) -> Listed:
+    encoder = 1_012_588_928 + 3_227_490 + 398_267_392 + 524_288 + 2_028_960 + 5_771_264
+    # The tower's last normalisation and head, and the way into one language model.
+    unused = 2 * 1408 + 1024 * 1409 + 5_771_264
+    names = lavit.NAMES
+    more = {"decoder.": f"lavit {decoder} tokenizer_decoder.bin"}
+    return Listed(file=MANY, variant=LAVIT, model=model, names_of=lambda _: names, published=encoder + parameters, unused=unused, more=more)
+
 
 LISTS = (
     _vqgan("VQ-16", "llamagen_vq16", 71_883_403),
@@ -81,6 +98,10 @@ LISTS = (
     _fourm("CLIP-B16_8k VQVAE (512 channel feature map, patch_proj False)", "fourm_clip_b16_8k", 180_695_584 + 32 * 8192),
     _fourm("semseg_4k VQVAE (n_channels assumed 64, n_labels assumed 134)", "fourm_semseg_4k", 218_879_904 + 32 * 4096),
     _fourm("DINOv2-B14-global_8k_16 memcodes VQVAE (num_codebooks 16)", "fourm_dinov2_b14_global_8k_16", 115_042_048),
+    _ait("ait_depth", "ait_depth", 7_689_201 + 128 * 512),
+    _lavit("lowres", "lavit_low", 404_081_792),
+    _lavit("highres", "lavit_high", 414_002_304),
+    _ait("ait_insseg", "ait_insseg", 1_985_393 + 128 * 512),
     _magvit("openmagvit2_256L", "open_magvit2_256", 49_751_442 + 65_376_387),
     _magvit("openmagvit2_256L", "open_magvit2_262144", 49_751_442 + 65_376_387),
     _magvit("openmagvit2_128L", "open_magvit2_128", 48_422_162 + 63_599_491),
@@ -115,7 +136,9 @@ def _lists(file: str) -> Mapping[str, Mapping[str, list[int]]]:
 
 def checkpoint(listed: Listed, values: Callable[[str], float] = lambda _: 0.0) -> dict[str, Tensor]:
     """Tensors of one value each under all keys of a list, which take no memory."""
-    return {key: torch.tensor(values(key)).expand(shape) for key, shape in _lists(listed.file)[listed.variant].items()}
+    lists = _lists(listed.file)
+    keys = {prefix + key: shape for prefix, variant in {"": listed.variant, **listed.more}.items() for key, shape in lists[variant].items()}
+    return {key: torch.tensor(values(key)).expand(shape) for key, shape in keys.items()}
 
 
 def bare(listed: Listed) -> nn.Module:
@@ -144,6 +167,7 @@ def test_only_what_is_unused_is_left_out(listed: Listed) -> None:
         "quantize.codebook_used",
         "quantize_",
         "quantize._codebook.",
+        "_vq_vae._ema_",
         "quantize.basis",
         "quantize.group_basis",
     )
@@ -151,7 +175,8 @@ def test_only_what_is_unused_is_left_out(listed: Listed) -> None:
     of_the_model = [key for key in left_out if not key.startswith((*of_training, *constant))]
     assert sum(own[key].numel() for key in of_the_model) == listed.unused
     assert sum(p.numel() for p in model.parameters()) == listed.published - listed.unused
-    assert all(re.search(r"\.conv_out\.|\.logsigma\.|\.layers\.26\.|\.post_layernorm\.|_model\.head\.", key) for key in of_the_model)
+    siglip, lavit_too = r"\.layers\.26\.|\.post_layernorm\.|_model\.head\.", r"^encoder\.(norm|head)\.|^vit_proj\."
+    assert all(re.search(rf"\.conv_out\.|\.logsigma\.|{siglip}|{lavit_too}", key) for key in of_the_model)
 
 
 @listed_families

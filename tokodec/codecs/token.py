@@ -31,13 +31,15 @@ _FINGERPRINT_BYTES = 8
 class TokenCodec(Codec):
     """The codec of a loaded tokenizer, whose numerics count. Symbols are its ids by stream; their level is 0, for it has one rate.
 
-    Raises InputError for a tokenizer of something else than pictures in RGB.
+    Raises InputError for a tokenizer of something else than pictures in RGB, and for one that decodes to something else.
     """
 
     def __init__(self, tokenizer: DiscreteTokenizer) -> None:
         super().__init__()
         if tokenizer.takes != "rgb":
             raise InputError(f"{tokenizer.name} takes {tokenizer.takes}, not photographs: it makes no .tkd files; load it and call encode")
+        if tokenizer.gives:
+            raise InputError(f"{tokenizer.name} decodes to {tokenizer.gives}, not pictures: it makes no .tkd files; use files of tokens")
         self.tokenizer = tokenizer
         self.name, self.bytes_per_pixel, self.stride = tokenizer.name, tokenizer.bytes_per_pixel, tokenizer.stride
         self.fingerprint = self._fingerprint()

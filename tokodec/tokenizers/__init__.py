@@ -2,6 +2,7 @@
 
 from tokodec.entry import Entry, merge
 from tokodec.tokenizers import (
+    ait,
     bae,
     bsqvit,
     cosmos,
@@ -10,6 +11,7 @@ from tokodec.tokenizers import (
     fourm_masks,
     fourm_vectors,
     fqgan,
+    lavit,
     open_magvit2,
     tokenflow,
     vq,
@@ -17,6 +19,7 @@ from tokodec.tokenizers import (
 )
 
 MODELS: dict[str, Entry] = merge(
+    ait.MODELS,
     bae.MODELS,
     bsqvit.MODELS,
     cosmos.MODELS,
@@ -25,6 +28,7 @@ MODELS: dict[str, Entry] = merge(
     fourm_masks.MODELS,
     fourm_vectors.MODELS,
     fqgan.MODELS,
+    lavit.MODELS,
     open_magvit2.MODELS,
     tokenflow.MODELS,
     vq.MODELS,

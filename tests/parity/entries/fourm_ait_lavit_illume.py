@@ -1,7 +1,7 @@
 """Entries of 4M, AiT, LaVIT and ILLUME+."""
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from parity.harness import Case, Found, filled
 from torch import Tensor
 
 from tokodec.nn.position import waves
-from tokodec.pretrained.convert import fourm
+from tokodec.pretrained.convert import ait, fourm, lavit
 from tokodec.tokenizers.lattice import lattice, sequence
 from tokodec.zoo import create
 
@@ -20,11 +20,48 @@ INPUTS = {
     "4m rgb ViTB-ViTB_1k 224": ("fourm_rgb_1k", reference.picture(224)),
 }
 
+AIT = {
+    "ait_depth": reference.picture(480, low=0, high=10, channels=1),  # metres
+    "ait_insseg": reference.picture(64, channels=1),
+}
+
+
+@cache
+def _encoded() -> Mapping[str, Tensor]:
+    """What LaVIT's encoder makes of the picture, which is also what its decoders are given."""
+    model = filled("lavit_low", lavit.NAMES, parts=("decoder.",))
+    features = model.tower(reference.picture(224))
+    chances = model.selector(features)
+    keep = (chances[..., 0] > chances[..., 1]) | (torch.arange(256) % 3 == 0)
+    merged = model.merger(features, keep.float())
+    ids = model.quantizer.ids(model.head(merged))[keep]
+    quant = model.quantizer.lookup(ids[None])[0]
+    found = {"vit_feats": features, "pred_logprob": chances, "keep": keep.long(), "merged": merged, "ids": ids, "quant": quant}
+    given = torch.ones(1, len(quant))
+    return {**found, "out": model.decoder.condition(model.decoder(quant[None], given, (16, 16)), (16, 16))["prompt"]}
+
+
+def _high(_recorded: Mapping[str, Any]) -> Found:
+    quant = _encoded()["quant"][None]
+    decoder = filled("lavit_high", lavit.NAMES, parts=("decoder.",)).decoder
+    return decoder.condition(decoder(quant, torch.ones(quant.shape[:2]), (16, 16)), (16, 16))
+
+
+LAVIT = {
+    "lavit 224 keep=(p0>p1) or index%3==0": lambda _: _encoded(),
+    "lavit decoder lowres": lambda _: _encoded(),
+    "lavit decoder highres": _high,
+}
+
 
 def find(entry: str) -> Case | None:
     """The case of an entry."""
     if entry == "4m rgb_16k 224 (pos_emb keep sincos)":
         return Case(run=_divae, model="fourm_rgb_16k", deep=("unet_out_t500_noisy_is_x",))
+    if entry in LAVIT:
+        return Case(run=LAVIT[entry], model="lavit_high", deep=("vit_feats",))
+    if entry in AIT:
+        return Case(run=partial(_ait, entry), model=entry)
     found = INPUTS.get(entry)
     return Case(run=partial(_run, *found), model=found[0], deep=("recon",)) if found else None
 
@@ -56,3 +93,11 @@ def _divae(_recorded: Mapping[str, Any]) -> Found:
     quant = lattice(model.quantizer.lookup(ids), z.shape[2:])
     found = model.predicted(x, torch.tensor([500]), quant)
     return {"tokens": ids.unflatten(-1, z.shape[2:]), "quant": quant, "unet_out_t500_noisy_is_x": found, "codes_lookup": quant}
+
+
+def _ait(name: str, _recorded: Mapping[str, Any]) -> Found:
+    model = filled(name, ait.NAMES)
+    z = model.latents(AIT[name])
+    ids = model.quantizer.ids(sequence(z))
+    recon = model.reconstruct(lattice(model.quantizer.lookup(ids), z.shape[2:]))
+    return {"tokens": ids.unflatten(-1, z.shape[2:]), "recon": recon}

@@ -9,14 +9,15 @@ from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import bae, bsqvit, cosmos, dcvc, fourm, fqgan, open_magvit2, tokenflow, vqgan
+from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dcvc, fourm, fqgan, lavit, open_magvit2, tokenflow, vqgan
 from tokodec.pretrained.convert.compressai import COMPRESSAI
+from tokodec.tokenizers.ait import AiT
 from tokodec.tokenizers.bae import BAE
 from tokodec.tokenizers.bsqvit import BSQViT
 from tokodec.tokenizers.cosmos import CosmosDiscrete
 from tokodec.tokenizers.fourm import FourMEncoder
 from tokodec.tokenizers.fourm_vectors import FourMVectors
-from tokodec.tokenizers.fqgan import FQGAN
+from tokodec.tokenizers.fqgan import FQGAN, LaVIT
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
 from tokodec.tokenizers.tokenflow import TokenFlow
 from tokodec.tokenizers.vqgan import VQGAN
@@ -25,6 +26,7 @@ from tokodec.zoo import MODELS, create
 TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     LatentCodec: COMPRESSAI.take,
     DcvcIntra: dcvc.take,
+    AiT: ait.take,
     BAE: bae.take,
     CosmosDiscrete: cosmos.take,
     OpenMagvit2: open_magvit2.take,
@@ -34,6 +36,7 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     FourMEncoder: fourm.take,
     FourMVectors: fourm.take_vectors,
     TokenFlow: tokenflow.take,
+    LaVIT: lavit.take,
 }
 """By class, what fills a model with a state dict of its authors, strictly."""
 

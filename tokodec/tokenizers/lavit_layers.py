@@ -1,0 +1,173 @@
+"""The networks of LaVIT's encoder: the tower, what chooses patches, and what merges those that are not chosen into those that are.
+
+    x ── patches ── EVA tower ──> features ── selector ──> keep or drop
+    features ── [each sees those kept before it ── then those dropped, normalised ── perceptron] x depth ── norm ──> merged
+
+Sources: Jin et al., "Unified language-vision pretraining in LLM with dynamic discrete visual tokenization", ICLR 2024
+(jy0205/LaVIT); Fang et al., "EVA: exploring the limits of masked visual representation learning at scale", CVPR 2023; Rao et al.,
+"DynamicViT: efficient vision transformers with dynamic token sparsification", NeurIPS 2021 (the selector and its softmax).
+"""
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokodec.nn.attention import attend
+from tokodec.nn.mix import ThinLinear
+from tokodec.nn.patch import PatchEmbed
+from tokodec.nn.position import stretched
+from tokodec.nn.transformer import Perceptron, Trunk
+
+Sequence = Float[Tensor, "b n c"]
+Keep = Float[Tensor, "b n"]
+_ALMOST_NOTHING = 1e-6
+
+
+def restretched(table: Float[Tensor, "n c"], grid: tuple[int, int]) -> Float[Tensor, "m c"]:
+    """A table of a square lattice for another one, by bicubic interpolation, row by row."""
+    side = round(len(table) ** 0.5)
+    return stretched(table.T.unflatten(1, (side, side))[None], grid)[0]
+
+
+class EvaAttention(nn.Module):
+    """Every place sees every place; keys have no bias."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = ThinLinear(width, 3 * width, bias=False)
+        self.q_bias = nn.Parameter(torch.zeros(width))
+        self.v_bias = nn.Parameter(torch.zeros(width))
+        self.out = ThinLinear(width, width)
+
+    def forward(self, x: Sequence) -> Sequence:
+        bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
+        q, k, v = (self.qkv(x) + bias).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        return self.out(attend(q, k, v).transpose(1, 2).flatten(2))
+
+
+class EvaBlock(nn.Module):
+    """Attention, then the perceptron."""
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(trunk.width, eps=trunk.eps)
+        self.attention = EvaAttention(trunk.width, trunk.heads)
+        self.norm2 = nn.LayerNorm(trunk.width, eps=trunk.eps)
+        self.perceptron = Perceptron(trunk.width, trunk.hidden)
+
+    def forward(self, x: Sequence) -> Sequence:
+        x = x + self.attention(self.norm1(x))
+        return x + self.perceptron(self.norm2(x))
+
+
+class EvaTower(nn.Module):
+    """Pictures in their native range to features of each patch, without a last normalisation. ``grid``: side of the table of positions."""
+
+    def __init__(self, trunk: Trunk, patch: int, grid: int) -> None:
+        super().__init__()
+        self.patch_embed = PatchEmbed(3, trunk.width, patch)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, trunk.width))
+        self.pos_embed = nn.Parameter(0.02 * torch.randn(1, 1 + grid**2, trunk.width))
+        # The published tower has 1e-6, whatever the rest has.
+        self.blocks = nn.Sequential(*(EvaBlock(replace(trunk, eps=1e-6)) for _ in range(trunk.depth)))
+
+    def forward(self, x: Float[Tensor, "b 3 h w"], grid: tuple[int, int]) -> Sequence:
+        first, rest = self.cls_token + self.pos_embed[:, :1], restretched(self.pos_embed[0, 1:], grid)
+        places = self.patch_embed(x) + rest
+        return self.blocks(torch.cat([first.expand(len(x), -1, -1), places], 1))[:, 1:]
+
+
+class Selector(nn.Module):
+    """Log-probabilities of keeping and of dropping each place, seen beside the mean of all."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.LayerNorm(width), ThinLinear(width, width), nn.GELU())
+        half, quarter = width // 2, width // 4
+        self.leave = nn.Sequential(ThinLinear(width, half), nn.GELU(), ThinLinear(half, quarter), nn.GELU(), ThinLinear(quarter, 2))
+
+    def forward(self, x: Sequence) -> Float[Tensor, "b n 2"]:
+        here, all_of_them = self.enter(x).chunk(2, dim=-1)
+        common = all_of_them.mean(1, keepdim=True).expand_as(all_of_them)
+        return F.log_softmax(self.leave(torch.cat([here, common], -1)), -1)
+
+
+def seen(
+    q: Float[Tensor, "b g n c"], k: Float[Tensor, "b g m c"], v: Float[Tensor, "b g m c"], mask: Float[Tensor, "b i m"]
+) -> Float[Tensor, "b n gc"]:
+    """Attention to keys by as much as ``mask`` says, of each query or of all; a query that sees nothing has the mean, as theirs."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    share = (scores - scores.detach().amax(-1, keepdim=True)).float().exp() * mask[:, None]
+    share = (share + _ALMOST_NOTHING / k.shape[2]) / (share.sum(-1, keepdim=True) + _ALMOST_NOTHING)
+    return (share.to(v.dtype) @ v).transpose(1, 2).flatten(2)
+
+
+class MaskedAttention(nn.Module):
+    """Every place sees what the mask lets it see."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = ThinLinear(width, 3 * width)
+        self.out = ThinLinear(width, width)
+
+    def forward(self, x: Sequence, mask: Float[Tensor, "b n n"]) -> Sequence:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        return self.out(seen(q, k, v, mask))
+
+
+class CrossAttention(nn.Module):
+    """Every place sees those places of something else that ``mask`` has."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value, self.out = (ThinLinear(width, width) for _ in range(4))
+
+    def forward(self, x: Sequence, other: Float[Tensor, "b m c"], mask: Float[Tensor, "b m"]) -> Sequence:
+        q, k, v = (
+            project(places).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for project, places in ((self.query, x), (self.key, other), (self.value, other))
+        )
+        return self.out(seen(q, k, v, mask[:, None]))
+
+
+class MergerBlock(nn.Module):
+    """What was kept before, then what was dropped, then the perceptron."""
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.norm0 = nn.LayerNorm(trunk.width, eps=trunk.eps)
+        self.causal = MaskedAttention(trunk.width, trunk.heads)
+        self.norm1 = nn.LayerNorm(trunk.width, eps=trunk.eps)
+        self.cross = CrossAttention(trunk.width, trunk.heads)
+        self.norm2 = nn.LayerNorm(trunk.width, eps=trunk.eps)
+        self.perceptron = Perceptron(trunk.width, trunk.hidden)
+
+    def forward(self, x: Sequence, before: Float[Tensor, "b n n"], source: Sequence, dropped: Keep) -> Sequence:
+        x = x + self.causal(self.norm0(x), before)
+        x = x + self.cross(self.norm1(x), source, dropped)
+        return x + self.perceptron(self.norm2(x))
+
+
+class Merger(nn.Module):
+    """Features and which to keep (1, else 0) to features of all places; those of places that are dropped mean nothing."""
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.norm_in = nn.LayerNorm(trunk.width, eps=trunk.eps)
+        self.blocks = nn.ModuleList(MergerBlock(trunk) for _ in range(trunk.depth))
+        self.norm = nn.LayerNorm(trunk.width, eps=trunk.eps)
+
+    def forward(self, x: Sequence, keep: Keep) -> Sequence:
+        n = x.shape[1]
+        earlier = torch.ones(n, n, device=x.device).tril(-1)
+        before = keep[:, None] * earlier + torch.eye(n, device=x.device)
+        source = self.norm_in(x)
+        for block in self.blocks:
+            x = block(x, before, source, 1 - keep)
+        return self.norm(x)
