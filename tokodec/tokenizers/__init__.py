@@ -1,12 +1,13 @@
 """The tokenizers, one file a family. A new family adds its name to the two lines below."""
 
 from tokodec.entry import Entry, merge
-from tokodec.tokenizers import bae, bsqvit, cosmos, fourm, fourm_divae, fourm_masks, fourm_vectors, open_magvit2, vq, vqgan
+from tokodec.tokenizers import bae, bsqvit, cosmos, dualtoken, fourm, fourm_divae, fourm_masks, fourm_vectors, open_magvit2, vq, vqgan
 
 MODELS: dict[str, Entry] = merge(
     bae.MODELS,
     bsqvit.MODELS,
     cosmos.MODELS,
+    dualtoken.MODELS,
     fourm.MODELS,
     fourm_divae.MODELS,
     fourm_masks.MODELS,

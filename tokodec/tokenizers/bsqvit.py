@@ -12,7 +12,7 @@ Source: Zhao, Xiong and Kraehenbuehl, "Image and video tokenization with binary 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from tokodec.entry import Entry, Origin, Weights
@@ -125,13 +125,13 @@ class BSQViT(LatticeTokenizer):
         return self.decoder.out.weight
 
 
-def windows(x: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "bk c s s"]:
+def windows(x: Shaped[Tensor, "b c h w"], side: int) -> Shaped[Tensor, "bk c s s"]:
     """The squares of ``side`` that maps consist of, row by row, those of one map one after another."""
     parts = x.unflatten(2, (-1, side)).unflatten(4, (-1, side))
     return parts.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
 
 
-def stitched(parts: Float[Tensor, "bk c s s"], size: tuple[int, int]) -> Float[Tensor, "b c h w"]:
+def stitched(parts: Shaped[Tensor, "bk c s s"], size: tuple[int, int]) -> Shaped[Tensor, "b c h w"]:
     """The inverse, of maps of ``size``."""
     side = parts.shape[-1]
     grid = parts.unflatten(0, (-1, size[0] // side, size[1] // side))

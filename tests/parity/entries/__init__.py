@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-from parity.entries import bae_elm, cosmos_image, fourm_ait_lavit_illume, open_magvit2_ibq_fsq_bsq, quantizers_2d, vqgan
+from parity.entries import bae_elm, cosmos_image, dualtoken, fourm_ait_lavit_illume, open_magvit2_ibq_fsq_bsq, quantizers_2d, vqgan
 from parity.harness import Finder
 
 FILES: Mapping[str, Finder] = {
     "4m-ait-lavit-illume": fourm_ait_lavit_illume.find,
     "bae-elm": bae_elm.find,
     "cosmos-image": cosmos_image.find,
+    "dualtoken": dualtoken.find,
     "open-magvit2-ibq-fsq-bsq": open_magvit2_ibq_fsq_bsq.find,
     "quantizers-2d": quantizers_2d.find,
     "vqgan": vqgan.find,

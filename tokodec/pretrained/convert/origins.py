@@ -9,11 +9,12 @@ from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import bae, bsqvit, cosmos, dcvc, fourm, open_magvit2, vqgan
+from tokodec.pretrained.convert import bae, bsqvit, cosmos, dcvc, dualtoken, fourm, open_magvit2, vqgan
 from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.tokenizers.bae import BAE
 from tokodec.tokenizers.bsqvit import BSQViT
 from tokodec.tokenizers.cosmos import CosmosDiscrete
+from tokodec.tokenizers.dualtoken import DualToken
 from tokodec.tokenizers.fourm import FourMEncoder
 from tokodec.tokenizers.fourm_vectors import FourMVectors
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
@@ -28,6 +29,7 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     OpenMagvit2: open_magvit2.take,
     VQGAN: vqgan.take,
     BSQViT: bsqvit.take,
+    DualToken: dualtoken.take,
     FourMEncoder: fourm.take,
     FourMVectors: fourm.take_vectors,
 }
