@@ -9,9 +9,10 @@ _QUERIES = 256
 """So many at a time: their weights over a thousand keys stay in the cache of a processor."""
 
 Heads = Float[Tensor, "b heads n c"]
+Seen = Float[Tensor, "b heads m c"]
 
 
-def attend(q: Heads, k: Heads, v: Heads) -> Heads:
+def attend(q: Heads, k: Seen, v: Seen) -> Heads:
     """Every query looks at every key. PyTorch's own way, except in bfloat16 on a processor, where matrix by matrix takes half the time."""
     if q.dtype != torch.bfloat16 or q.device.type != "cpu" or torch.is_grad_enabled():
         return F.scaled_dot_product_attention(q, k, v)
