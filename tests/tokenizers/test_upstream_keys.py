@@ -21,9 +21,7 @@ from tokodec.pretrained.convert.names import Names, averaged
 from tokodec.zoo import create
 
 SPECS = Path(__file__).parents[3] / "shared" / "specs"
-OF_TRAINING = (
-    r"^(loss\.|model_ema\.|quantize\.(codebook_used|_codebook\.|basis|group_basis))|\.codebooks\.\d+\.(cluster_size|embed)_ema$|\.zero_k_bias$"
-)
+OF_TRAINING = r"^(loss\.|model_ema\.|quantize\.(codebook_used|_codebook\.|basis|group_basis))|\.codebooks\.\d+\.(cluster_size|embed)_ema$|\.zero_k_bias$"
 """And what is no parameter."""
 RGB = "rgb_16k DiVAE vit_b_enc+unet_patched (pos_emb 14x14; released 224-448 file stores 28x28)"
 MAGVIT, BAE, COSMOS = "open-magvit2-ibq-fsq-bsq", "bae-elm", "cosmos-image"
@@ -65,7 +63,14 @@ def _dualtoken(variant: str, published: int) -> Listed:
     # SigLIP's text tower, the scale and the shift of its loss, and a row of each codebook that no id stands for.
     unused, rows = 707_782_896 + 2, 2 * 32
     name = f"dualtoken_{variant}"
-    return Listed(file="dualtoken", variant=f"model_config_siglip_{variant}", model=name, names_of=dualtoken.names_of, published=published - rows, unused=unused)
+    return Listed(
+        file="dualtoken",
+        variant=f"model_config_siglip_{variant}",
+        model=name,
+        names_of=dualtoken.names_of,
+        published=published - rows,
+        unused=unused,
+    )
 
 
 _vqgan, _ibq = _of("vqgan", vqgan.names_of), _of(MAGVIT, vqgan.names_of)

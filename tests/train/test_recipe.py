@@ -17,7 +17,7 @@ MINIMAL = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(folder("codecs").glob("*.toml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted([*folder("codecs").glob("*.toml"), *folder("tokenizers").glob("*.toml")]), ids=lambda p: p.stem)
 def test_shipped_recipes_are_recipes(path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe.steps > 0

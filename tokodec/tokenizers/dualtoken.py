@@ -39,6 +39,8 @@ from tokodec.tokenizers.lattice import LatticeTokenizer, lattice, output, sequen
 
 Places = Float[Tensor, "b n c"]
 Map = Float[Tensor, "b d gh gw"]
+_TOGETHER = 2
+"""So many windows are decoded at a time: each takes up to half a gigabyte."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,7 @@ class Entrance(ResidualBlock):
 class DualToken(LatticeTokenizer):
     """Two streams, ``semantic`` and ``pixel``, of ``levels`` ids a place each, coarse to fine. Only pixel ids are needed for a picture."""
 
-    bytes_per_pixel = 6000
+    bytes_per_pixel = 500
     stored = torch.float32
 
     def __init__(self, config: DualTokenConfig) -> None:
@@ -142,7 +144,7 @@ class DualToken(LatticeTokenizer):
     def reconstruct(self, z: Map) -> Float[Tensor, "b 3 h w"]:
         parts = sequence(windows(z[:, self.config.dim :], self.config.places))
         rows, columns = (n // self.config.places * self.stride for n in z.shape[2:])
-        return stitched(self._painted(parts), (rows, columns))
+        return stitched(torch.cat([self._painted(some) for some in parts.split(_TOGETHER)]), (rows, columns))
 
     def _painted(self, z: Float[Tensor, "bk n d"]) -> Float[Tensor, "bk 3 s s"]:
         """Windows in [-1, 1] out of their pixel codes."""
