@@ -21,8 +21,14 @@ from tokodec.pretrained.convert.names import Names, averaged
 from tokodec.zoo import create
 
 SPECS = Path(__file__).parents[3] / "shared" / "specs"
-OF_TRAINING = r"^(loss\.|model_ema\.|quantize\.(codebook_used|_codebook\.|basis|group_basis))|\.codebooks\.\d+\.(cluster_size|embed)_ema$|\.zero_k_bias$"
-"""And what is no parameter."""
+OF_TRAINING = "|".join(
+    (
+        r"^(loss\.|model_ema\.|quantize\.(codebook_used|_codebook\.|basis|group_basis))",
+        r"\.codebooks\.\d+\.(cluster_size|embed)_ema$",
+        r"\.zero_k_bias$",
+    )
+)
+"""Keys of a model that are no parameters of it, or of training alone."""
 RGB = "rgb_16k DiVAE vit_b_enc+unet_patched (pos_emb 14x14; released 224-448 file stores 28x28)"
 MAGVIT, BAE, COSMOS = "open-magvit2-ibq-fsq-bsq", "bae-elm", "cosmos-image"
 

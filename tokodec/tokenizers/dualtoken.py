@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tokodec.api import Output, Pixels, Stream, Tokens
-from tokodec.entry import Entry, Origin, Weights
+from tokodec.entry import Entry, Weights
 from tokodec.errors import InputError
 from tokodec.nn.mix import Mix
 from tokodec.nn.projection import expansion, reduction
@@ -102,6 +102,7 @@ class Entrance(ResidualBlock):
 class DualToken(LatticeTokenizer):
     """Two streams, ``semantic`` and ``pixel``, of ``levels`` ids a place each, coarse to fine. Only pixel ids are needed for a picture."""
 
+    quantizer: SplitQuantizer  # pyright: ignore[reportIncompatibleVariableOverride]
     bytes_per_pixel = 500
     stored = torch.float32
 
@@ -164,8 +165,8 @@ class DualToken(LatticeTokenizer):
         return self.features_of(self.encode(x))
 
     def features_of(self, code: Tokens) -> dict[str, Tensor]:
-        """``semantic`` and ``pixel`` (b, width, gh, gw): codes projected back to the width of the tower. ``pooler`` (b, windows, width): the
-        semantic ones after the last layers, pooled as SigLIP does to compare a picture with a text; one vector a window, row by row.
+        """``semantic`` and ``pixel`` (b, width, gh, gw): codes projected back to the width of the tower. ``pooler`` (b, windows, width):
+        the semantic ones after the last layers, pooled as SigLIP does to compare a picture with a text; windows row by row.
 
         Raises InputError and FingerprintMismatch as :meth:`decode` does.
         """
@@ -234,8 +235,8 @@ def unlike(a: Places, b: Places) -> Float[Tensor, " b"]:
     return distance(a, b) + 1 - F.cosine_similarity(a, b, dim=-1).mean(1)
 
 
-def _dualtoken(config: DualTokenConfig, file: str) -> Entry:
-    return Entry(build=DualToken, config=config, family="dualtoken", origin=Origin(file=file, licence="MIT"))
+def _dualtoken(config: DualTokenConfig) -> Entry:
+    return Entry(build=DualToken, config=config, family="dualtoken")
 
 
 _TINY = DualTokenConfig(
@@ -259,7 +260,7 @@ _TINY = DualTokenConfig(
 )
 
 MODELS = {
-    "dualtoken_256_rvq4": _dualtoken(DualTokenConfig(), "model_config_siglip_256_rvq4"),
-    "dualtoken_384_rvq8": _dualtoken(DualTokenConfig(side=384, patch=14, levels=8, decoder_grid=24), "model_config_siglip_384_rvq8"),
+    "dualtoken_256_rvq4": _dualtoken(DualTokenConfig()),
+    "dualtoken_384_rvq8": _dualtoken(DualTokenConfig(side=384, patch=14, levels=8, decoder_grid=24)),
     "dualtoken_test": Entry(build=DualToken, config=_TINY, family="dualtoken", weights=Weights(file="dualtoken_test.safetensors")),
 }
