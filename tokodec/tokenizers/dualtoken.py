@@ -102,7 +102,6 @@ class Entrance(ResidualBlock):
 class DualToken(LatticeTokenizer):
     """Two streams, ``semantic`` and ``pixel``, of ``levels`` ids a place each, coarse to fine. Only pixel ids are needed for a picture."""
 
-    quantizer: SplitQuantizer  # pyright: ignore[reportIncompatibleVariableOverride]
     bytes_per_pixel = 500
     stored = torch.float32
 
@@ -113,7 +112,8 @@ class DualToken(LatticeTokenizer):
         self.tower = Tower(config.trunk(config.semantic_layer), config.patch, config.places)
         self.shortcut, self.to_pixel, self.to_semantic = (reduction(width, dim) for _ in range(3))
         kinds = ("semantic", "pixel")
-        self.quantizer = SplitQuantizer({kind: EmaResidualQuantizer(config.size, dim, config.levels) for kind in kinds})
+        residual = {kind: EmaResidualQuantizer(config.size, dim, config.levels) for kind in kinds}
+        self.quantizer: SplitQuantizer = SplitQuantizer(residual)  # pyright: ignore[reportIncompatibleVariableOverride]
         self.post_quant_semantic, self.post_quant_pixel = (expansion(dim, width) for _ in range(2))
         self.post_quant_tail = Tail(config.trunk(config.depth - config.semantic_layer))
         coarsest = config.shape.widths[-1]
