@@ -15,6 +15,7 @@ from parity.entries import FILES
 from parity.harness import Case, compare, entries
 
 from tokodec.quantizers.codebook import VectorQuantizer
+from tokodec.quantizers.residual import ResidualQuantizer
 
 Entry = tuple[str, str, dict[str, Any], Case | None]
 
@@ -94,3 +95,20 @@ def test_only_near_ties_may_differ() -> None:
     assert settled([1, 0, 0]) == [1, 0, 0]
     assert settled([0, 1, 0]) == [0, 0, 0], "no tie"
     assert settled([2, 0, 0]) == [0, 0, 0], "not the second best"
+
+
+def test_what_follows_a_near_tie_of_one_level_may_differ_too() -> None:
+    table = VectorQuantizer(8, 2)
+    table.codebook.data = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 0.0], *([[9.0, 9.0]] * 5)])
+    quantizer = ResidualQuantizer([table] * 2)
+    z = torch.tensor([[[0.75 - 1e-7, 0.0], [0.4, 0.1]]])
+    ids = quantizer.ids(z)
+    assert ids.tolist() == [[[2, 0], [2, 0]]]
+
+    def settled(recorded: list[list[int]]) -> list[list[int]]:
+        return ties.settled(quantizer, z, ids, reference.digest(torch.tensor(recorded)))[0].tolist()
+
+    assert settled([[1, 0], [2, 0]]) == [[1, 0], [2, 0]]
+    assert settled([[2, 2], [2, 0]]) == [[2, 2], [2, 0]], "0.25 is between 0 and 0.5"
+    assert settled([[1, 2], [2, 0]]) == [[2, 0], [2, 0]], "not what follows"
+    assert settled([[2, 0], [1, 0]]) == [[2, 0], [2, 0]], "no tie"

@@ -15,6 +15,7 @@ from torch import Tensor
 from tokodec.quantizers.base import Quantizer
 from tokodec.quantizers.codebook import IndexBackpropagationQuantizer, VectorQuantizer
 from tokodec.quantizers.lfq import BitQuantizer
+from tokodec.quantizers.residual import ResidualQuantizer
 
 _TIE = 1e-5
 
@@ -35,6 +36,8 @@ def settled(quantizer: Quantizer, z: Tensor, ids: Tensor, recorded: Mapping[str,
 
 def _ties(quantizer: Quantizer, z: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
     """Places in doubt, and the other id of each."""
+    if isinstance(quantizer, ResidualQuantizer):
+        return _residual_ties(quantizer, z, ids)
     if isinstance(quantizer, BitQuantizer):
         nearest = z[0].abs().min(-1)
         moved = z.clone()
@@ -48,6 +51,22 @@ def _ties(quantizer: Quantizer, z: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]
         return torch.empty(0, dtype=torch.long), ids[0, :0]
     places = (gap < _TIE).nonzero()[:, 0]
     return places, others[places]
+
+
+def _residual_ties(quantizer: ResidualQuantizer, z: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """An id that goes the other way at one level; those below it follow from what it leaves."""
+    levels, left = quantizer.quantizers(), z
+    found = [(torch.empty(0, dtype=torch.long), ids[0, :0])]
+    for i, level in enumerate(levels):
+        places, others = _ties(level, left, ids[..., i])
+        rest, rows = left[:, places] - level.lookup(others[None]), [others]
+        for below in levels[i + 1 :]:
+            rows.append(below.ids(rest.float())[0])
+            rest = rest - below.lookup(rows[-1][None])
+        found.append((places, torch.cat([ids[0, places, :i], torch.stack(rows, -1)], -1)))
+        left = left - level.lookup(ids[..., i])
+    places, others = zip(*found, strict=True)
+    return torch.cat(places), torch.cat(others)
 
 
 def _scores(quantizer: VectorQuantizer, z: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from tokodec.quantizers.codebook import (
 )
 from tokodec.quantizers.cosine import CosineQuantizer
 from tokodec.quantizers.ema import EmaVectorQuantizer
+from tokodec.quantizers.ema_residual import EmaResidualQuantizer
 from tokodec.quantizers.entropy import BitEntropy, GroupEntropy, SoftEntropy
 from tokodec.quantizers.factorized import FactorizedQuantizer, disentanglement
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
@@ -30,6 +31,7 @@ from tokodec.quantizers.multiscale import MultiScaleQuantizer, ScaleDropout
 from tokodec.quantizers.nearest import strongest
 from tokodec.quantizers.residual import ResidualQuantizer
 from tokodec.quantizers.shared import SharedIndexQuantizer
+from tokodec.quantizers.split import SplitQuantizer
 
 MAKERS: dict[str, Callable[[], Quantizer]] = {
     "plain": lambda: spread(VectorQuantizer(40, 6, SoftEntropy())),
@@ -46,6 +48,8 @@ MAKERS: dict[str, Callable[[], Quantizer]] = {
     "binary": lambda: BinaryQuantizer(8, 5),
     "factorized": lambda: FactorizedQuantizer([spread(VectorQuantizer(20, 3)), spread(NormalisedVectorQuantizer(30, 3))]),
     "residual": lambda: ResidualQuantizer([spread(VectorQuantizer(20, 6)), spread(VectorQuantizer(30, 6))]),
+    "ema residual": lambda: EmaResidualQuantizer(20, 6, 3),
+    "split": lambda: SplitQuantizer({"deep": EmaResidualQuantizer(20, 4, 2), "shallow": spread(VectorQuantizer(30, 3))}),
     "memory codes": lambda: MemoryCodesQuantizer(16, 12, 4),
     "shared index": lambda: SharedIndexQuantizer(40, 5, 3, 0.5),
 }
@@ -118,7 +122,7 @@ def test_training_reports_terms_usage_and_perplexity_and_reaches_what_came_in(qu
 
 
 def test_training_sees_the_vectors_that_ids_stand_for() -> None:
-    for name in ("plain", "normalised", "sim", "ibq", "lfq", "bsq", "residual", "shared index"):
+    for name in ("plain", "normalised", "sim", "ibq", "lfq", "bsq", "residual", "ema residual", "split", "shared index"):
         quantizer = MAKERS[name]()
         with torch.no_grad():
             quantized = quantizer(torch.randn(2, 30, quantizer.dim))
@@ -253,6 +257,70 @@ def test_terms_of_a_shared_index_add_both_codebooks() -> None:
     quantized.terms["commitment"].sum().backward()
     assert bool(z.grad.any())  # type: ignore[attr-defined]
     assert quantizer.semantic.grad is None
+
+
+class TestEmaResidual:
+    def made(self) -> EmaResidualQuantizer:
+        torch.manual_seed(0)
+        return EmaResidualQuantizer(16, 4, 2)
+
+    def test_one_table_is_kept_once(self) -> None:
+        quantizer = self.made()
+        assert list(quantizer.state_dict()) == ["levels.0.codebook"]
+        assert quantizer.vocab == (16, 16)
+        assert quantizer.size == 256
+
+    def test_codes_move_only_when_armed_and_in_training(self) -> None:
+        quantizer, z = self.made(), torch.randn(1, 40, 4)
+        before = quantizer.table.detach().clone()
+        quantizer(z)
+        quantizer.arm()
+        quantizer.eval()
+        quantizer(z)
+        assert torch.equal(quantizer.table, before)
+        quantizer.train()
+        quantizer(z)
+        assert not torch.equal(quantizer.table, before)
+
+    def test_a_step_by_hand(self) -> None:
+        """Eight times 2.5 is 2 and the rest 0.5, which is the other code; the third code is not chosen, and so drawn anew."""
+        quantizer = EmaResidualQuantizer(3, 1, 2)
+        quantizer.table.data = torch.tensor([[2.0], [0.5], [-9.0]])
+        quantizer.arm()
+        z = torch.full((1, 8, 1), 2.6)
+        quantized = quantizer(z)
+        assert quantized.ids[0].tolist() == [[0, 1]] * 8
+        assert quantized.terms["commitment"].tolist() == pytest.approx([(0.6**2 + 0.1**2) / 2])
+        counts = [0.99 + 0.08, 0.99 + 0.08, 1.0]
+        sums = [0.99 * 2 + 0.01 * 8 * 2.6, 0.99 * 0.5 + 0.01 * 8 * 0.6]
+        assert quantizer.counts.tolist() == pytest.approx(counts)
+        assert quantizer.table[:2, 0].tolist() == pytest.approx([s / c for s, c in zip(sums, counts, strict=False)], rel=1e-4)
+        drawn = float(quantizer.table[2])
+        assert min(abs(drawn - 2.6), abs(drawn - 0.6)) < 0.011
+
+    def test_codes_follow(self) -> None:
+        quantizer, centres = self.made(), 3 * torch.randn(12, 4)
+        quantizer.arm()
+        z = centres.repeat(8, 8, 1)
+        first = float(quantizer(z).terms["commitment"].mean())
+        for _ in range(60):
+            last = float(quantizer(z + 0.02 * torch.randn_like(z)).terms["commitment"].mean())
+        assert last < 0.2 * first
+
+
+def test_parts_know_nothing_of_each_other() -> None:
+    quantizer = MAKERS["split"]()
+    assert isinstance(quantizer, SplitQuantizer)
+    z = torch.randn(2, 20, 7)
+    with torch.no_grad():
+        quantized = quantizer(z)
+        each = quantizer.named()
+        divided = quantizer.divided(quantized.ids)
+        assert torch.equal(divided["deep"], each["deep"].ids(z[..., :4]))
+        assert torch.equal(divided["shallow"][..., 0], each["shallow"].ids(z[..., 4:]))
+        assert torch.equal(quantizer.lookup(quantized.ids)[..., 4:], each["shallow"].lookup(divided["shallow"][..., 0]))
+    assert quantizer.vocab == (20, 20, 30)
+    assert set(quantized.terms) == {"deep_commitment", "shallow_commitment", "shallow_codebook"}
 
 
 class TestMultiScale:

@@ -32,17 +32,17 @@ class ResidualQuantizer(Quantizer):
 
     @property
     def vocab(self) -> tuple[int, ...]:
-        return tuple(q.size for q in self._quantizers())
+        return tuple(q.size for q in self.quantizers())
 
     def arm(self) -> None:
-        for quantizer in self._quantizers():
+        for quantizer in self.quantizers():
             quantizer.arm()
 
     def forward(self, z: Float[Tensor, "b n d"]) -> Quantized:
         with torch.autocast(z.device.type, enabled=False):
             z = z.float()
             ids = self.ids(z.detach())
-            each = torch.stack([q.lookup(i) for q, i in zip(self._quantizers(), ids.unbind(-1), strict=True)])
+            each = torch.stack([q.lookup(i) for q, i in zip(self.quantizers(), ids.unbind(-1), strict=True)])
             sums = each.cumsum(0)
             terms = {
                 "commitment": torch.stack([distance(z, s.detach()) for s in sums]).mean(0),
@@ -52,15 +52,16 @@ class ResidualQuantizer(Quantizer):
 
     def ids(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n k"]:
         found: list[Tensor] = []
-        for quantizer in self._quantizers():
+        for quantizer in self.quantizers():
             found.append(quantizer.ids(z))
             z = z - quantizer.lookup(found[-1]).to(z.dtype)
         return torch.stack(found, -1)
 
     def lookup(self, ids: Int[Tensor, "b n k"]) -> Float[Tensor, "b n d"]:
         """Of a prefix of the levels too: a coarser vector."""
-        each = [q.lookup(i) for q, i in zip(self._quantizers(), ids.unbind(-1), strict=False)]
+        each = [q.lookup(i) for q, i in zip(self.quantizers(), ids.unbind(-1), strict=False)]
         return torch.stack(each).sum(0)
 
-    def _quantizers(self) -> list[Quantizer]:
+    def quantizers(self) -> list[Quantizer]:
+        """One for each level."""
         return [q for q in self.levels if isinstance(q, Quantizer)]

@@ -86,7 +86,7 @@ class LatticeTokenizer(DiscreteTokenizer):
     def _measured(self, x: Picture) -> Output:
         tokens = self.encode(x)
         bpp = (tokens.bits / (x.shape[2] * x.shape[3])).float().to(x.device)
-        return output(x, self.decode(tokens), {"bpp": bpp}, tokens.ids)
+        return output(x, self.decode(tokens), {"bpp": bpp}, self._joined(tokens))
 
     # --- the tokenizer
 
@@ -156,9 +156,13 @@ class LatticeTokenizer(DiscreteTokenizer):
         axes = ("h", "w", "k") if self._codebooks else ("h", "w")
         return self.signed({"ids": Stream(ids=ids, axes=axes, vocab=self.quantizer.vocab)}, size)
 
+    def _joined(self, code: Tokens) -> Int[Tensor, "b gh gw *k"]:
+        """The inverse: the ids of all streams on one lattice."""
+        return code.ids
+
     def _checked(self, code: Tokens) -> Int[Tensor, "b gh gw *k"]:
         self.check_maker(code)
-        ids, grid = code.ids, self._grid(code.size)
+        ids, grid = self._joined(code), self._grid(code.size)
         if tuple(ids.shape[1:]) != (*grid, *self._codebooks):
             several = f" of {self._codebooks[0]} codebooks" if self._codebooks else ""
             found = tuple(ids.shape[1:])
@@ -169,7 +173,7 @@ class LatticeTokenizer(DiscreteTokenizer):
         return ids
 
 
-def sequence(z: Map) -> Float[Tensor, "b n d"]:
+def sequence(z: Shaped[Tensor, "b d gh gw"]) -> Shaped[Tensor, "b n d"]:
     """Places row by row."""
     return z.flatten(2).transpose(1, 2)
 

@@ -2,7 +2,17 @@
 
 from collections.abc import Mapping
 
-from parity.entries import bae_elm, cosmos_image, fourm_ait_lavit_illume, fqgan, open_magvit2_ibq_fsq_bsq, quantizers_2d, tokenflow, vqgan
+from parity.entries import (
+    bae_elm,
+    cosmos_image,
+    dualtoken,
+    fourm_ait_lavit_illume,
+    fqgan,
+    open_magvit2_ibq_fsq_bsq,
+    quantizers_2d,
+    tokenflow,
+    vqgan,
+)
 from parity.harness import Finder
 
 FILES: Mapping[str, Finder] = {
@@ -10,6 +20,7 @@ FILES: Mapping[str, Finder] = {
     "bae-elm": bae_elm.find,
     "cosmos-image": cosmos_image.find,
     "fqgan": fqgan.find,
+    "dualtoken": dualtoken.find,
     "open-magvit2-ibq-fsq-bsq": open_magvit2_ibq_fsq_bsq.find,
     "quantizers-2d": quantizers_2d.find,
     "tokenflow": tokenflow.find,

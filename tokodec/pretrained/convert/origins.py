@@ -9,12 +9,13 @@ from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dcvc, fourm, fqgan, lavit, open_magvit2, tokenflow, vqgan
+from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dcvc, dualtoken, fourm, fqgan, lavit, open_magvit2, tokenflow, vqgan
 from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.tokenizers.ait import AiT
 from tokodec.tokenizers.bae import BAE
 from tokodec.tokenizers.bsqvit import BSQViT
 from tokodec.tokenizers.cosmos import CosmosDiscrete
+from tokodec.tokenizers.dualtoken import DualToken
 from tokodec.tokenizers.fourm import FourMEncoder
 from tokodec.tokenizers.fourm_vectors import FourMVectors
 from tokodec.tokenizers.fqgan import FQGAN, LaVIT
@@ -33,6 +34,7 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     VQGAN: vqgan.take,
     BSQViT: bsqvit.take,
     FQGAN: fqgan.take,
+    DualToken: dualtoken.take,
     FourMEncoder: fourm.take,
     FourMVectors: fourm.take_vectors,
     TokenFlow: tokenflow.take,
