@@ -18,7 +18,8 @@ from tokodec.tokenizers.cosmos import CosmosDiscrete
 from tokodec.tokenizers.dualtoken import DualToken
 from tokodec.tokenizers.fourm import FourMEncoder
 from tokodec.tokenizers.fourm_vectors import FourMVectors
-from tokodec.tokenizers.fqgan import FQGAN, LaVIT
+from tokodec.tokenizers.fqgan import FQGAN
+from tokodec.tokenizers.lavit import LaVIT
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
 from tokodec.tokenizers.tokenflow import TokenFlow
 from tokodec.tokenizers.vqgan import VQGAN
