@@ -22,6 +22,16 @@ def test_attention_by_matrices_is_attention(places: int) -> None:
     assert torch.equal(attend(q, k, v), wanted)
 
 
+def test_attention_in_bfloat16_takes_batches_however_they_lie_in_memory() -> None:
+    """As they come out of one linear map, queries fewer than keys too."""
+    for queries in (6, 1):
+        fused = torch.randn(3, 6, 3 * 16).to(BF16).unflatten(-1, (3, 2, 8)).permute(2, 0, 3, 1, 4)
+        q, k, v = fused[0][:, :, :queries], fused[1], fused[2]
+        with torch.no_grad():
+            found = attend(q, k, v).float()
+        assert torch.allclose(found, torch.nn.functional.scaled_dot_product_attention(q.float(), k.float(), v.float()), atol=0.02)
+
+
 def test_attention_in_bfloat16_has_gradients() -> None:
     q, k, v = (torch.randn(1, 1, 5, 8, dtype=BF16).requires_grad_() for _ in range(3))
     attend(q, k, v).sum().backward()

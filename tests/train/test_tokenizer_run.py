@@ -29,6 +29,12 @@ RECIPE = {
     "validation_pictures": 2,
     "phase": [{"steps": 6, "crop": 32, "rate_end": 0.0}],
 }
+TERMS = ("semantic", "pooler", "semantic_commitment", "pixel_commitment")
+RESIDUAL = {
+    "model": "dualtoken_test",
+    "objective": [{"name": "mse"}, *({"name": "term", "settings": {"term": term}} for term in TERMS)],
+    "frozen": ["tower.*"],
+}
 PRIOR = {
     "objective": [{"name": "id_bits"}],
     "frozen": ["encoder.*", "quantizer.*", "decoder.*"],
@@ -61,9 +67,10 @@ def test_what_takes_no_photographs_is_not_trained_on_them(shard: Path, tmp_path:
         trainer(shard, tmp_path, model="fourm_semseg_4k")
 
 
-def test_a_codebook_resumes_bit_for_bit(shard: Path, tmp_path: Path) -> None:
-    whole = load_file(trainer(shard, tmp_path / "whole").run())
-    cut = trainer(shard, tmp_path / "cut")
+@pytest.mark.parametrize("change", [{}, RESIDUAL], ids=["one", "residual"])
+def test_a_codebook_resumes_bit_for_bit(shard: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    whole = load_file(trainer(shard, tmp_path / "whole", **change).run())
+    cut = trainer(shard, tmp_path / "cut", **change)
     original = cut._after_step
 
     def stop(terms: dict[str, torch.Tensor]) -> None:
@@ -74,9 +81,18 @@ def test_a_codebook_resumes_bit_for_bit(shard: Path, tmp_path: Path) -> None:
     cut._after_step = stop  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         cut.run()
-    again = load_file(trainer(shard, tmp_path / "cut").run())
+    again = load_file(trainer(shard, tmp_path / "cut", **change).run())
     assert whole.keys() == again.keys()
     assert all(torch.equal(tensor, again[name]) for name, tensor in whole.items())
+
+
+def test_a_residual_codebook_learns_and_a_frozen_tower_does_not(shard: Path, tmp_path: Path) -> None:
+    run = trainer(shard, tmp_path, **RESIDUAL, ema=0.0)
+    before = {name: p.detach().clone() for name, p in run.model.named_parameters()}
+    after = load_file(run.run())
+    assert before.keys() == after.keys(), "what only training needs was exported"
+    kept = {name for name, tensor in before.items() if torch.equal(tensor, after[name])}
+    assert kept == {name for name in before if name.startswith("tower.")}
 
 
 def test_a_prior_learns_and_nothing_else_changes(shard: Path, tmp_path: Path) -> None:

@@ -197,8 +197,8 @@ class DualToken(LatticeTokenizer):
         semantic, pixel = quantized.z.split(self.config.dim, -1)
         meaning = self.post_quant_semantic(semantic)
         pooled = self.post_quant_tail(meaning)
-        with torch.no_grad():
-            wanted = self.post_quant_tail(deep)
+        # The same way as the other: under no_grad attention and weights in bfloat16 would take theirs for inference.
+        wanted = self.post_quant_tail(deep.detach()).detach()
         each = {**quantized.terms, "semantic": unlike(meaning, deep.detach()), "pooler": unlike(pooled[:, None], wanted[:, None])}
         terms = {name: t.unflatten(0, (len(x), -1)).mean(1) for name, t in each.items()}
         pixels = self.from_native(stitched(self._painted(pixel), (filled.shape[2], filled.shape[3])).float())
