@@ -39,7 +39,7 @@ def test_attention_in_bfloat16_has_gradients() -> None:
 
 
 def test_a_kept_copy_follows_its_weight() -> None:
-    weight, halved = torch.nn.Parameter(torch.randn(4, 3, 3, 3)), Halved()
+    weight, halved = torch.nn.Parameter(torch.randn(4, 3, 3, 3), requires_grad=False), Halved()
     with torch.no_grad(), torch.autocast("cpu", BF16):
         first = halved.of(weight)
         assert first.dtype == BF16
@@ -48,7 +48,10 @@ def test_a_kept_copy_follows_its_weight() -> None:
         assert torch.equal(halved.of(weight), weight.to(BF16))
     assert halved.of(weight) is weight
     with torch.autocast("cpu", BF16):
-        assert halved.of(weight) is weight  # training goes through autocast's own cast, which has a gradient
+        assert halved.of(weight) is weight
+    learning = torch.nn.Parameter(torch.randn(4, 3))
+    with torch.no_grad(), torch.autocast("cpu", BF16):
+        assert halved.of(learning) is learning
     with torch.no_grad():
         assert halved.of(weight) is weight
 
@@ -59,6 +62,7 @@ def test_a_kept_copy_follows_its_weight() -> None:
 def test_layers_compute_as_autocast_does(layer: torch.nn.Module, x: torch.Tensor) -> None:
     if x.ndim == 4:
         x = x.contiguous(memory_format=torch.channels_last)
+    layer.requires_grad_(requires_grad=False)
     with torch.no_grad(), torch.autocast("cpu", BF16):
         plain = (torch.nn.Linear if x.ndim == 3 else torch.nn.Conv2d).forward(layer, x)  # type: ignore[arg-type]
         assert torch.allclose(layer(x).float(), plain.float(), rtol=0.01, atol=0.01)

@@ -14,9 +14,12 @@ class Halved:
         self._copy: Tensor | None = None
 
     def of(self, weight: Tensor) -> Tensor:
-        """The kept copy where autocast would make one for inference on a processor, else the weight itself."""
+        """The kept copy where autocast would make one for inference on a processor, else the weight itself.
+
+        A weight that can still learn is never kept: fused optimisers change it without a trace.
+        """
         kind = weight.device.type
-        if kind != "cpu" or torch.is_grad_enabled() or not torch.is_autocast_enabled(kind):
+        if kind != "cpu" or weight.requires_grad or torch.is_grad_enabled() or not torch.is_autocast_enabled(kind):
             return weight
         dtype = torch.get_autocast_dtype(kind)
         now = (version(weight), dtype)
