@@ -11,13 +11,19 @@ from tokodec.api import Codec
 from tokodec.files import FILE_KINDS
 from tokodec.machine import Machine
 from tokodec.numerics import PROFILES
+from tokodec.zoo import MODELS
 
 
 def probe() -> dict[str, str]:
     """``exact`` or what differs, for each model that makes files and whose weights are in the package."""
-    names = [name for name, info in catalogue.zoo().items() if info.kind in FILE_KINDS and info.bytes]
+    names = [name for name, info in catalogue.zoo().items() if info.kind in FILE_KINDS and info.bytes and _draws(name)]
     with torch.inference_mode():
         return {name: _differences(name) or "exact" for name in names}
+
+
+def _draws(name: str) -> bool:
+    """Whether pictures go in and come out."""
+    return MODELS[name].input == "rgb" and not getattr(MODELS[name].build, "gives", "")
 
 
 def _differences(name: str) -> str:
