@@ -56,6 +56,11 @@ class Entry:
         """codec, discrete, continuous or reducer."""
         return next((kind for base, kind in _KINDS.items() if issubclass(self.build, base)), "reducer")
 
+    @property
+    def gives(self) -> str:
+        """What comes out, where it is not what goes in: see :attr:`tokodec.api.Autoencoder.gives`."""
+        return getattr(self.build, "gives", "")
+
     def create(self, overrides: Mapping[str, Any]) -> nn.Module:
         """The model with freshly initialised weights; ``overrides`` replace fields of its configuration."""
         known = [f.name for f in fields(self.config)]

@@ -78,7 +78,7 @@ def test_what_cannot_be_compared_is_said(vit: dict[str, Any]) -> None:
         ({"teacher": "timm:test_resnet", "side": 0}, features, "no class token"),
         ({"teacher": "jax:vit"}, features, "no kind of teacher 'jax'; there are timm, transformers"),
         ({"sha256": "0" * 64}, features, f"{vit['sha256']}, not {'0' * 64}"),
-        ({"file": "nowhere"}, features, "no file nowhere: teachers are not fetched"),
+        ({"file": "nowhere"}, features, "no file nowhere: objectives fetch nothing"),
         ({"teacher": "timm:test_vit3"}, features, "lacks"),
     ):
         with pytest.raises(InputError, match=said):

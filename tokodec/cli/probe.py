@@ -23,7 +23,7 @@ def probe() -> dict[str, str]:
 
 def _draws(name: str) -> bool:
     """Whether pictures go in and come out."""
-    return MODELS[name].input == "rgb" and not getattr(MODELS[name].build, "gives", "")
+    return MODELS[name].input == "rgb" and not MODELS[name].gives
 
 
 def _differences(name: str) -> str:

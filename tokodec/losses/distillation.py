@@ -31,7 +31,9 @@ class Distillation(Teaching):
             if ours.shape[1] != 1:
                 raise InputError("distillation needs crops of one window")
             ours = ours[:, 0]
-        theirs = teacher_on(Teaching(**{name: getattr(self, name) for name in Teaching.__dataclass_fields__}), x.device)(x)
+        # Without the prediction, so that objectives of one teacher share its network.
+        teaching = Teaching(teacher=self.teacher, file=self.file, sha256=self.sha256, side=self.side, interpolation=self.interpolation)
+        theirs = teacher_on(teaching, x.device)(x)
         if ours.shape[2] != theirs.shape[2]:
             raise InputError(f"{self.teacher} has {theirs.shape[2]} features; the model predicts {ours.shape[2]}")
         return ours, theirs

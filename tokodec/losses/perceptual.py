@@ -5,11 +5,9 @@ No weights come with the package and none are fetched: a recipe names two files 
 Source: Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric", CVPR 2018 (richzhang/PerceptualSimilarity).
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -18,6 +16,7 @@ from torch import Tensor, nn
 from tokodec.api import Output, Pixels
 from tokodec.checkpoint import read_checkpoint
 from tokodec.errors import InputError
+from tokodec.losses.verified import verified
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """The mean and deviation of ImageNet, for pictures in [-1, 1]."""
@@ -108,9 +107,9 @@ def _on(recipe: LPIPS, device: torch.device) -> LPIPSNetwork:
     for layer in layers:
         if isinstance(layer, nn.ReLU):
             layer.inplace = False  # features that were taken must stay as they are
-    found = _checked(recipe.network, recipe.network_sha256)
+    found = read_checkpoint(verified(recipe.network, recipe.network_sha256))
     _fill(layers, {name.removeprefix("features."): t for name, t in found.items() if name.startswith("features.")}, recipe.network)
-    linear = _checked(recipe.linear, recipe.linear_sha256)
+    linear = read_checkpoint(verified(recipe.linear, recipe.linear_sha256))
     try:
         weights = [linear[f"lin{i}.model.1.weight"].flatten().float() for i in range(len(cuts))]
     except KeyError as error:
@@ -124,14 +123,3 @@ def _fill(layers: nn.Module, tensors: Mapping[str, Tensor], file: str) -> None:
         layers.load_state_dict(dict(tensors))
     except RuntimeError as error:
         raise InputError(f"{file} does not hold that network: {str(error).splitlines()[-1].strip()}") from None
-
-
-def _checked(file: str, sha256: str) -> dict[str, Tensor]:
-    """The tensors of a file, after its hash."""
-    path = Path(file)
-    if not path.is_file():
-        raise InputError(f"there is no file {file}: perceptual objectives fetch nothing")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != sha256.lower():
-        raise InputError(f"{file} has the SHA-256 {found}, not {sha256}")
-    return read_checkpoint(path)

@@ -4,7 +4,6 @@
 folder (``config.json`` and ``model.safetensors``) is ``file``, NAME being its class. A new kind adds its name to ``KINDS``.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from tokodec.checkpoint import read_checkpoint
 from tokodec.errors import InputError, MissingExtra
+from tokodec.losses.verified import verified
 
 Pictures = Float[Tensor, "b 3 h w"]
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -44,9 +44,11 @@ class Teacher(nn.Module):
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, tokens: Callable[[Pictures], Tensor], net: nn.Module, side: int, mean: Any, deviation: Any) -> None:
+    def __init__(
+        self, tokens: Callable[[Pictures], Tensor], net: nn.Module, side: int, interpolation: str, mean: Any, deviation: Any
+    ) -> None:
         super().__init__()
-        self.tokens, self.net, self.side, self.interpolation = tokens, net, side, "bicubic"
+        self.tokens, self.net, self.side, self.interpolation = tokens, net, side, interpolation
         self.register_buffer("shift", torch.tensor(mean)[:, None, None])
         self.register_buffer("scale", torch.tensor(deviation)[:, None, None])
 
@@ -63,9 +65,7 @@ def teacher_on(teaching: Teaching, device: torch.device) -> Teacher:
     kind, _, name = teaching.teacher.partition(":")
     if kind not in KINDS:
         raise InputError(f"there is no kind of teacher {kind!r}; there are {', '.join(KINDS)}")
-    found = KINDS[kind](name, teaching)
-    found.interpolation = teaching.interpolation
-    return found.to(device).eval().requires_grad_(requires_grad=False)
+    return KINDS[kind](name, teaching).to(device).eval().requires_grad_(requires_grad=False)
 
 
 def _timm(name: str, teaching: Teaching) -> Teacher:
@@ -83,14 +83,14 @@ def _timm(name: str, teaching: Teaching) -> Teacher:
     before = getattr(net, "num_prefix_tokens", 0)
     if not before:
         raise InputError(f"{name} of timm has no class token: its features cannot be distilled")
-    _filled(net, read_checkpoint(_checked(Path(teaching.file), teaching.sha256)), teaching.file)
+    _filled(net, read_checkpoint(verified(teaching.file, teaching.sha256)), teaching.file)
 
     def tokens(x: Pictures) -> Tensor:
         found = net.forward_features(x)
         return torch.cat([found[:, :1], found[:, before:]], 1)  # without registers
 
     told = net.pretrained_cfg
-    return Teacher(tokens, net, teaching.side or told["input_size"][-1], told["mean"], told["std"])
+    return Teacher(tokens, net, teaching.side or told["input_size"][-1], teaching.interpolation, told["mean"], told["std"])
 
 
 def _transformers(name: str, teaching: Teaching) -> Teacher:
@@ -102,13 +102,13 @@ def _transformers(name: str, teaching: Teaching) -> Teacher:
     if not hasattr(build, "from_pretrained"):
         raise InputError(f"transformers has no model {name!r}")
     folder = Path(teaching.file)
-    _checked(folder / "model.safetensors", teaching.sha256)
+    verified(folder / "model.safetensors", teaching.sha256)
     net = build.from_pretrained(folder, local_files_only=True)
 
     def tokens(x: Pictures) -> Tensor:
         return net(pixel_values=x).last_hidden_state
 
-    return Teacher(tokens, net, teaching.side or net.config.image_size, *_CLIP)
+    return Teacher(tokens, net, teaching.side or net.config.image_size, teaching.interpolation, *_CLIP)
 
 
 KINDS: Mapping[str, Callable[[str, Teaching], Teacher]] = {"timm": _timm, "transformers": _transformers}
@@ -121,13 +121,3 @@ def _filled(net: nn.Module, tensors: Mapping[str, Tensor], file: str) -> None:
     if unfit:
         raise InputError(f"{file} does not hold that network: it lacks {', '.join(unfit[:4])} of its shape")
     net.load_state_dict({name: tensors[name] for name in wanted})
-
-
-def _checked(path: Path, sha256: str) -> Path:
-    if not path.is_file():
-        raise InputError(f"there is no file {path}: teachers are not fetched")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256.lower():
-        raise InputError(f"{path} has the SHA-256 {found}, not {sha256}")
-    return path

@@ -8,6 +8,7 @@ Source: Esser et al., "Taming transformers for high-resolution image synthesis",
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,18 @@ class Shape:
     attention: tuple[bool, ...]
     groups: int = 32
     stem: int | None = None
+
+    @classmethod
+    def of(cls, width: int, multipliers: tuple[int, ...], blocks: int, groups: int, *, attention: int = 1) -> "Shape":
+        """``width`` times each of ``multipliers``, a halving between all levels, and attention at so many of the coarsest."""
+        levels = len(multipliers)
+        return cls(
+            widths=tuple(width * m for m in multipliers),
+            blocks=blocks,
+            halvings=levels - 1,
+            attention=tuple(levels - i <= attention for i in range(levels)),
+            groups=groups,
+        )
 
 
 class ResidualBlock(nn.Module):
@@ -113,7 +126,7 @@ class Descent(nn.Module):
         super().__init__()
         first, last = shape.stem or shape.widths[0], shape.widths[-1]
         self.conv_in = Conv(channels, first, 3, padding=1)
-        wider = zip((first, *shape.widths), shape.widths, strict=False)
+        wider = pairwise((first, *shape.widths))
         self.levels = nn.ModuleList(
             Stage(c, w, shape.blocks, shape, Down(w) if i < shape.halvings else nn.Identity(), attends=shape.attention[i])
             for i, (c, w) in enumerate(wider)
@@ -153,7 +166,7 @@ class Decoder(nn.Module):
         self.middle = middle(widths[0], shape.groups)
         self.levels = nn.ModuleList(
             Stage(c, w, shape.blocks + 1, shape, Up(w) if i < shape.halvings else nn.Identity(), attends=shape.attention[-1 - i])
-            for i, (c, w) in enumerate(zip((widths[0], *widths), widths, strict=False))
+            for i, (c, w) in enumerate(pairwise((widths[0], *widths)))
         )
         self.norm_out = norm(widths[-1], shape.groups)
         self.conv_out = Conv(widths[-1], channels, 3, padding=1)

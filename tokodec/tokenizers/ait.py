@@ -8,6 +8,7 @@ Source: Ning et al., "All in tokens: unifying output space of visual tasks via s
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +64,7 @@ class ResidualBlock(nn.Module):
 def encoder(config: AiTConfig) -> nn.Sequential:
     """Maps in their native range to vectors."""
     steps: list[nn.Module] = []
-    for channels, width in zip((config.channels, *config.widths), config.widths, strict=False):
+    for channels, width in pairwise((config.channels, *config.widths)):
         steps += [Conv(channels, width, 4, stride=2, padding=1), nn.ReLU()]
     deepest = config.widths[-1]
     return nn.Sequential(*steps, *(ResidualBlock(deepest) for _ in range(config.blocks)), Mix(deepest, config.dim))
@@ -73,7 +74,7 @@ def decoder(config: AiTConfig) -> nn.Sequential:
     """The mirror of it."""
     deepest = config.widths[-1]
     steps: list[nn.Module] = [Mix(config.dim, deepest), nn.ReLU(), *(ResidualBlock(deepest) for _ in range(config.blocks))]
-    for channels, width in zip((deepest, *config.widths[::-1]), config.widths[::-1], strict=False):
+    for channels, width in pairwise((deepest, *config.widths[::-1])):
         steps += [nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1), nn.ReLU()]
     return nn.Sequential(*steps, Mix(config.width, config.channels))
 

@@ -36,14 +36,7 @@ class BAEConfig:
 
 
 def _shape(config: BAEConfig, blocks: int) -> Shape:
-    levels = len(config.multipliers)
-    return Shape(
-        widths=tuple(config.width * m for m in config.multipliers),
-        blocks=blocks,
-        halvings=levels - 1,
-        attention=(*[False] * (levels - 1), True),
-        groups=config.groups,
-    )
+    return Shape.of(config.width, config.multipliers, blocks, config.groups)
 
 
 class BAEEncoder(Encoder):

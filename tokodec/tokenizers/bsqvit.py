@@ -16,9 +16,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokodec.entry import Entry, Origin, Weights
+from tokodec.nn.adapter import Adapter
 from tokodec.nn.mix import ThinLinear
 from tokodec.nn.patch import patches, picture
-from tokodec.nn.transformer import Trunk, blocks, positions
+from tokodec.nn.transformer import Trunk
 from tokodec.nn.windows import stitched, windows
 from tokodec.quantizers.lfq import BinarySphericalQuantizer
 from tokodec.tokenizers.lattice import LatticeTokenizer
@@ -54,20 +55,6 @@ class BSQViTConfig:
         return 3 * self.patch**2
 
 
-class Tower(nn.Module):
-    """Positions and the transformer, normalised on both ends."""
-
-    def __init__(self, config: BSQViTConfig) -> None:
-        super().__init__()
-        self.positions = positions(config.places, config.width)
-        self.norm_in = nn.LayerNorm(config.width)
-        self.blocks = blocks(config.trunk)
-        self.norm_out = nn.LayerNorm(config.width)
-
-    def forward(self, x: Sequence) -> Sequence:
-        return self.norm_out(self.blocks(self.norm_in(x + self.positions)))
-
-
 class Encoder(nn.Module):
     """Windows in [-1, 1] to features."""
 
@@ -75,7 +62,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.patch = config.patch
         self.embed = ThinLinear(config.samples, config.width, bias=False)
-        self.tower = Tower(config)
+        self.tower = Adapter(config.places, config.trunk)
 
     def forward(self, x: Float[Tensor, "b 3 s s"]) -> Sequence:
         return self.tower(self.embed(patches(x, self.patch)))
@@ -87,7 +74,7 @@ class Decoder(nn.Module):
     def __init__(self, config: BSQViTConfig) -> None:
         super().__init__()
         self.patch, self.grid = config.patch, config.side // config.patch
-        self.tower = Tower(config)
+        self.tower = Adapter(config.places, config.trunk)
         self.rise = ThinLinear(config.width, 4 * config.width)
         self.out = ThinLinear(4 * config.width, config.samples)
 

@@ -81,14 +81,7 @@ class DualTokenConfig:
     @property
     def shape(self) -> Shape:
         """Of the decoder."""
-        coarsest = len(self.decoder_multipliers) - 1
-        return Shape(
-            widths=tuple(self.decoder_width * m for m in self.decoder_multipliers),
-            blocks=self.decoder_blocks,
-            halvings=coarsest,
-            attention=tuple(i == coarsest for i in range(coarsest + 1)),
-            groups=self.decoder_groups,
-        )
+        return Shape.of(self.decoder_width, self.decoder_multipliers, self.decoder_blocks, self.decoder_groups)
 
 
 class Entrance(ResidualBlock):

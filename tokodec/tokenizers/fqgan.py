@@ -53,14 +53,7 @@ class FQGANConfig:
     @property
     def shape(self) -> Shape:
         """Of the networks."""
-        levels = len(self.multipliers)
-        return Shape(
-            widths=tuple(self.width * m for m in self.multipliers),
-            blocks=self.blocks,
-            halvings=levels - 1,
-            attention=(*[False] * (levels - 1), True),
-            groups=self.groups,
-        )
+        return Shape.of(self.width, self.multipliers, self.blocks, self.groups)
 
     @property
     def trunk(self) -> Trunk:

@@ -28,7 +28,7 @@ from tokodec.nn.vqgan import Decoder, Encoder, Shape
 from tokodec.nn.windows import stitched, windows
 from tokodec.quantizers.base import Quantizer
 from tokodec.quantizers.multiscale import ScaleDropout
-from tokodec.quantizers.shared import SharedIndexQuantizer
+from tokodec.quantizers.shared_index import SharedIndexQuantizer
 from tokodec.tokenizers.lattice import lattice, output
 from tokodec.tokenizers.tokenflow_semantics import CLIPTower, SemanticDecoder, SigLIPTower, head
 
@@ -89,14 +89,7 @@ class TokenFlowConfig:
 
     def shape(self, width: int, blocks: int) -> Shape:
         """Of a network of pixels."""
-        levels = len(self.multipliers)
-        return Shape(
-            widths=tuple(width * m for m in self.multipliers),
-            blocks=blocks,
-            halvings=levels - 1,
-            attention=(*[False] * (levels - 1), True),
-            groups=self.groups,
-        )
+        return Shape.of(width, self.multipliers, blocks, self.groups)
 
 
 class TokenFlow(DiscreteTokenizer):

@@ -42,14 +42,7 @@ class VQGANConfig:
     @property
     def shape(self) -> Shape:
         """Of the networks."""
-        levels = len(self.multipliers)
-        return Shape(
-            widths=tuple(self.width * m for m in self.multipliers),
-            blocks=self.blocks,
-            halvings=levels - 1,
-            attention=tuple(levels - i <= self.attention for i in range(levels)),
-            groups=self.groups,
-        )
+        return Shape.of(self.width, self.multipliers, self.blocks, self.groups, attention=self.attention)
 
 
 class VQGAN(LatticeTokenizer):

@@ -53,8 +53,8 @@ class Trainer:
         entry = MODELS[newest(recipe.model, MODELS)]
         if entry.input != "rgb":
             raise InputError(f"{recipe.model} takes {entry.input}; shards hold photographs, so it cannot be trained here")
-        if gives := getattr(entry.build, "gives", ""):
-            raise InputError(f"{recipe.model} decodes to {gives}; validation compares pictures, so it cannot be trained here")
+        if entry.gives:
+            raise InputError(f"{recipe.model} decodes to {entry.gives}; validation compares pictures, so it cannot be trained here")
         self.variable_rate = entry.variable_rate
         self.validation = Validation(validation, train, recipe.validation_pictures, self._qualities())
         torch.manual_seed(recipe.seed)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor
 
 from tokodec.pretrained.convert.names import Names
-from tokodec.pretrained.convert.vqgan import BLOCKS
+from tokodec.pretrained.convert.vqgan import LLAMAGEN
 from tokodec.tokenizers.fqgan import FQGAN
 
 _BRANCHES = {
@@ -30,14 +30,6 @@ _ADAPTERS = (
     (r"\.mix\.", ".upscale.2."),
     (r"\.whole$", ".class_embedding"),
 )
-_TRUNK = (
-    (r"\.levels\.", ".conv_blocks."),
-    (r"^(encoder\..*)\.resize\.", r"\1.downsample.conv."),
-    (r"^(decoder\..*)\.resize\.", r"\1.upsample.conv."),
-    (r"\.middle\.", ".mid."),
-    *BLOCKS,
-    (r"\.block\.", ".res."),
-)
 
 
 def names_of(model: FQGAN) -> Names:
@@ -57,7 +49,7 @@ def _renames(branches: int) -> Iterator[tuple[str, str]]:
     for name in (*_HEADS[branches], *(adapter for _, adapter in _BRANCHES[branches])):
         for pattern, replacement in _ADAPTERS:
             yield rf"^({name}(?:\..*)?){pattern}", rf"\1{_shifted(replacement)}"
-    for pattern, replacement in _TRUNK:
+    for pattern, replacement in LLAMAGEN.renames:
         kept = pattern if pattern.startswith("^") else rf"^((?:encoder|decoder)(?:\..*)?){pattern}"
         yield kept, replacement if pattern.startswith("^") else rf"\1{_shifted(replacement)}"
     for _, adapter in _BRANCHES[branches]:
