@@ -3,27 +3,25 @@
 import torch
 from torch import Tensor
 
-from tokodec.nn.version import version
+from tokodec.nn.version import Kept
 
 
-class Halved:
-    """The weight of a layer in what autocast computes in, and, for kernels, channels last; made again when it has changed."""
+class Halved(Kept):
+    """The weight of a layer in bfloat16, and, for kernels, channels last."""
 
     def __init__(self) -> None:
-        self._made_of: object = None
-        self._copy: Tensor | None = None
+        super().__init__(_halved)
 
     def of(self, weight: Tensor) -> Tensor:
         """The kept copy where autocast would make one for inference on a processor, else the weight itself.
 
         A weight that can still learn is never kept: fused optimisers change it without a trace.
         """
-        kind = weight.device.type
-        if kind != "cpu" or weight.requires_grad or torch.is_grad_enabled() or not torch.is_autocast_enabled(kind):
+        if weight.device.type != "cpu" or weight.requires_grad or torch.is_grad_enabled() or not torch.is_autocast_enabled("cpu"):
             return weight
-        dtype = torch.get_autocast_dtype(kind)
-        now = (version(weight), dtype)
-        if self._copy is None or now != self._made_of:
-            layout = torch.channels_last if weight.ndim == 4 else torch.contiguous_format
-            self._copy, self._made_of = weight.detach().to(dtype).contiguous(memory_format=layout), now
-        return self._copy
+        return super().of(weight) if torch.get_autocast_dtype("cpu") == torch.bfloat16 else weight
+
+
+def _halved(weight: Tensor) -> Tensor:
+    layout = torch.channels_last if weight.ndim == 4 else torch.contiguous_format
+    return weight.detach().to(torch.bfloat16).contiguous(memory_format=layout)

@@ -7,35 +7,18 @@ Source: Ma et al., "UniTok: a unified tokenizer for visual generation and unders
 DualToken has them.
 """
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokodec.nn.attention import attend, attend_causally
-from tokodec.nn.mix import ThinLinear, thin
+from tokodec.nn.keyless import Keyless
+from tokodec.nn.mix import ThinLinear
 
 Places = Float[Tensor, "b n c"]
-Heads = Float[Tensor, "b heads n d"]
 
 
-class _Biased(nn.Module):
-    """Queries, keys and values of ``width`` features in all heads together; keys have no bias."""
-
-    def __init__(self, channels: int, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = ThinLinear(channels, 3 * width, bias=False)
-        self.query_bias, self.value_bias = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(width))
-
-    def projected(self, x: Places) -> tuple[Heads, Heads, Heads]:
-        """Those of each head."""
-        bias = torch.cat([self.query_bias, torch.zeros_like(self.query_bias), self.value_bias])
-        q, k, v = thin(x, self.qkv.weight, bias).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
-        return q, k, v
-
-
-class MeanAttention(_Biased):
+class MeanAttention(Keyless):
     """Every place sees every place; the mean over heads, each ``dim`` wide, is what is seen."""
 
     def __init__(self, channels: int, dim: int) -> None:
@@ -46,7 +29,7 @@ class MeanAttention(_Biased):
         return self.out(attend(*self.projected(x)).mean(1))
 
 
-class CausalAttention(_Biased):
+class CausalAttention(Keyless):
     """Every place sees itself and those before it, row by row; heads, each ``dim`` wide, stand side by side."""
 
     def __init__(self, dim: int, width: int) -> None:

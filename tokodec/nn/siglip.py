@@ -60,14 +60,18 @@ class Tower(nn.Module):
         self.positions = positions(side**2, trunk.width)
         self.blocks = nn.ModuleList(Block(trunk) for _ in range(trunk.depth))
 
-    def forward(self, x: Float[Tensor, "b 3 h w"], layers: Sequence[int]) -> list[Places]:
+    def forward(self, x: Float[Tensor, "b 3 h w"]) -> Places:
+        """What comes out of the last layer."""
+        return self.layers(x, [len(self.blocks)])[0]
+
+    def layers(self, x: Float[Tensor, "b 3 h w"], wanted: Sequence[int]) -> list[Places]:
         """What comes out of each of these layers, counted from 1, in ascending order."""
         seen = self.side * self.patch
         h = self.embed(x[..., :seen, :seen]) + self.positions
         found: list[Tensor] = []
         for number, block in enumerate(self.blocks, start=1):
             h = block(h)
-            found += [h] * layers.count(number)
+            found += [h] * wanted.count(number)
         return found
 
 

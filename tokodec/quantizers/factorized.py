@@ -8,56 +8,32 @@ from itertools import combinations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from tokodec.errors import InputError
 from tokodec.quantizers.base import Quantized, Quantizer
 from tokodec.quantizers.entropy import Terms
+from tokodec.quantizers.split import SplitQuantizer
 
 
-class FactorizedQuantizer(Quantizer):
-    """Quantizers of one codebook each, side by side. Ids have a last axis of parts.
+class FactorizedQuantizer(SplitQuantizer):
+    """Quantizers of one codebook each, side by side, without names. Ids have a last axis of parts.
 
     Terms: those of the parts, summed; and ``disentanglement``, the mean over pairs of parts and over places of the squared cosine
     between their codes, if they have the same dimension. It moves codes where the gradient of codes does, else vectors.
     """
 
     def __init__(self, parts: Sequence[Quantizer]) -> None:
-        super().__init__()
         if not parts or any(len(q.vocab) != 1 for q in parts):
             raise InputError("parts are one or more quantizers, each with one codebook")
-        self.parts = nn.ModuleList(parts)
-        self.dims = [q.dim for q in parts]
-        self.dim, self.size = sum(self.dims), 1
-        for quantizer in parts:
-            self.size *= quantizer.size
+        super().__init__({str(i): part for i, part in enumerate(parts)})
 
-    @property
-    def vocab(self) -> tuple[int, ...]:
-        return tuple(q.size for q in self._quantizers())
-
-    def arm(self) -> None:
-        for quantizer in self._quantizers():
-            quantizer.arm()
-
-    def forward(self, z: Float[Tensor, "b n d"]) -> Quantized:
-        found = [q(part) for q, part in zip(self._quantizers(), z.split(self.dims, -1), strict=True)]
-        codes = [one.z for one in found]
+    def terms(self, found: Sequence[Quantized]) -> Terms:
         terms: Terms = {name: torch.stack([one.terms[name] for one in found]).sum(0) for name in found[0].terms}
-        if len(codes) > 1 and len(set(self.dims)) == 1:
-            terms["disentanglement"] = disentanglement(codes)
-        return Quantized(z=torch.cat(codes, -1), ids=torch.stack([one.ids for one in found], -1), vocab=self.vocab, terms=terms)
-
-    def ids(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n k"]:
-        parts = z.split(self.dims, -1)
-        return torch.stack([q.ids(part) for q, part in zip(self._quantizers(), parts, strict=True)], -1)
-
-    def lookup(self, ids: Int[Tensor, "b n k"]) -> Float[Tensor, "b n d"]:
-        return torch.cat([q.lookup(i) for q, i in zip(self._quantizers(), ids.unbind(-1), strict=True)], -1)
-
-    def _quantizers(self) -> list[Quantizer]:
-        return [q for q in self.parts if isinstance(q, Quantizer)]
+        if len(found) > 1 and len({one.z.shape[-1] for one in found}) == 1:
+            terms["disentanglement"] = disentanglement([one.z for one in found])
+        return terms
 
 
 def disentanglement(codes: Sequence[Float[Tensor, "b n d"]]) -> Float[Tensor, " b"]:

@@ -1,13 +1,14 @@
 """Several quantizers side by side, each of its own coordinates of a vector."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.quantizers.base import Quantized, Quantizer
+from tokodec.quantizers.entropy import Terms
 
 
 class SplitQuantizer(Quantizer):
@@ -37,9 +38,12 @@ class SplitQuantizer(Quantizer):
 
     def forward(self, z: Float[Tensor, "b n d"]) -> Quantized:
         found = [part(some) for part, some in zip(self.parts.values(), self._coordinates(z), strict=True)]
-        terms = {f"{name}_{term}": t for name, q in zip(self.parts, found, strict=True) for term, t in q.terms.items()}
         ids = torch.cat([_with_axis(q.ids) for q in found], -1)
-        return Quantized(z=torch.cat([q.z for q in found], -1), ids=ids, vocab=self.vocab, terms=terms)
+        return Quantized(z=torch.cat([q.z for q in found], -1), ids=ids, vocab=self.vocab, terms=self.terms(found))
+
+    def terms(self, found: Sequence[Quantized]) -> Terms:
+        """Of all parts, out of what each of them found."""
+        return {f"{name}_{term}": t for name, q in zip(self.parts, found, strict=True) for term, t in q.terms.items()}
 
     def ids(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n k"]:
         return torch.cat([_with_axis(part.ids(some)) for part, some in zip(self.named().values(), self._coordinates(z), strict=True)], -1)

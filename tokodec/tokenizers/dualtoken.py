@@ -122,7 +122,7 @@ class DualToken(LatticeTokenizer):
     def _read(self, parts: Float[Tensor, "bk 3 s s"]) -> tuple[Float[Tensor, "bk n d"], Float[Tensor, "bk n c"]]:
         """Coordinates of windows, and the features that the semantic ones are of."""
         config = self.config
-        shallow, middle, deep = self.tower(parts, (config.shortcut_layer, config.pixel_layer, config.semantic_layer))
+        shallow, middle, deep = self.tower.layers(parts, (config.shortcut_layer, config.pixel_layer, config.semantic_layer))
         pixel = self.to_pixel(middle) + config.shortcut_weight * self.shortcut(shallow)
         return torch.cat([self.to_semantic(deep), pixel], -1), deep
 

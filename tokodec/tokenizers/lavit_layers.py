@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokodec.nn.attention import attend
+from tokodec.nn.keyless import KeylessBlock
 from tokodec.nn.mix import ThinLinear
 from tokodec.nn.patch import PatchEmbed
 from tokodec.nn.position import stretched
@@ -32,38 +32,6 @@ def restretched(table: Float[Tensor, "n c"], grid: tuple[int, int]) -> Float[Ten
     return stretched(table.T.unflatten(1, (side, side))[None], grid)[0]
 
 
-class EvaAttention(nn.Module):
-    """Every place sees every place; keys have no bias."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = ThinLinear(width, 3 * width, bias=False)
-        self.q_bias = nn.Parameter(torch.zeros(width))
-        self.v_bias = nn.Parameter(torch.zeros(width))
-        self.out = ThinLinear(width, width)
-
-    def forward(self, x: Sequence) -> Sequence:
-        bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
-        q, k, v = (self.qkv(x) + bias).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
-        return self.out(attend(q, k, v).transpose(1, 2).flatten(2))
-
-
-class EvaBlock(nn.Module):
-    """Attention, then the perceptron."""
-
-    def __init__(self, trunk: Trunk) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(trunk.width, eps=trunk.eps)
-        self.attention = EvaAttention(trunk.width, trunk.heads)
-        self.norm2 = nn.LayerNorm(trunk.width, eps=trunk.eps)
-        self.perceptron = Perceptron(trunk.width, trunk.hidden)
-
-    def forward(self, x: Sequence) -> Sequence:
-        x = x + self.attention(self.norm1(x))
-        return x + self.perceptron(self.norm2(x))
-
-
 class EvaTower(nn.Module):
     """Pictures in their native range to features of each patch, without a last normalisation. ``grid``: side of the table of positions."""
 
@@ -73,7 +41,7 @@ class EvaTower(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, trunk.width))
         self.pos_embed = nn.Parameter(0.02 * torch.randn(1, 1 + grid**2, trunk.width))
         # The published tower has 1e-6, whatever the rest has.
-        self.blocks = nn.Sequential(*(EvaBlock(replace(trunk, eps=1e-6)) for _ in range(trunk.depth)))
+        self.blocks = nn.Sequential(*(KeylessBlock(replace(trunk, eps=1e-6)) for _ in range(trunk.depth)))
 
     def forward(self, x: Float[Tensor, "b 3 h w"], grid: tuple[int, int]) -> Sequence:
         first, rest = self.cls_token + self.pos_embed[:, :1], restretched(self.pos_embed[0, 1:], grid)

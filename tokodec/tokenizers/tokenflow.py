@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from tokodec.api import DiscreteTokenizer, Output, Pixels, Sampler, Stream, Tokens
 from tokodec.entry import Entry, Origin, Weights
 from tokodec.errors import InputError
+from tokodec.nn import siglip
 from tokodec.nn.mix import Mix
 from tokodec.nn.pad import padded
 from tokodec.nn.transformer import Trunk
@@ -30,7 +31,7 @@ from tokodec.quantizers.base import Quantizer
 from tokodec.quantizers.multiscale import ScaleDropout
 from tokodec.quantizers.shared_index import SharedIndexQuantizer
 from tokodec.tokenizers.lattice import lattice, output
-from tokodec.tokenizers.tokenflow_semantics import CLIPTower, SemanticDecoder, SigLIPTower, head
+from tokodec.tokenizers.tokenflow_semantics import CLIPTower, SemanticDecoder, head
 
 Window = Float[Tensor, "k 3 s s"]
 Map = Float[Tensor, "b d gh gw"]
@@ -302,7 +303,7 @@ class TokenFlowSigLIP(TokenFlow):
     """
 
     def _tower(self, config: TokenFlowConfig) -> nn.Module:
-        return SigLIPTower(replace(config.tower, eps=1e-6), config.patch, config.grid)
+        return siglip.Tower(replace(config.tower, eps=1e-6), config.patch, config.grid)
 
     def distilled(self, seen: Float[Tensor, "k n c"], said: Float[Tensor, "k n f"]) -> dict[str, Float[Tensor, " k"]]:
         return {"distillation": 1 - F.cosine_similarity(said.float(), seen.detach().float(), dim=-1).mean(1)}

@@ -1,11 +1,11 @@
-"""What of TokenFlow understands: towers that see a picture as CLIP or SigLIP does, and the decoder that says again what they saw.
+"""What of TokenFlow understands: the tower that sees a picture as CLIP does, and the decoder that says again what a tower saw.
 
     x ── patches ── (class token) ── + positions ── blocks ──> features of each patch
     codes ── linear ── class token ── + positions ── blocks ── norm ── perceptron with tanh ──> features as their teacher has them
 
-Sources: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021 (openai/CLIP); Zhai et al.,
-"Sigmoid loss for language image pre-training", ICCV 2023 (SigLIP, as in huggingface/transformers); Peng et al., "BEiT v2: masked image
-modeling with vector-quantized visual tokenizers", 2022 (microsoft/unilm); put together in ByteFlow-AI/TokenFlow.
+Sources: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021 (openai/CLIP); Peng et al.,
+"BEiT v2: masked image modeling with vector-quantized visual tokenizers", 2022 (microsoft/unilm); put together in
+ByteFlow-AI/TokenFlow. The tower of SigLIP: :mod:`tokodec.nn.siglip`.
 """
 
 import torch
@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokodec.nn.attention import attend
-from tokodec.nn.mix import ThinLinear, thin
+from tokodec.nn.keyless import KeylessBlock
+from tokodec.nn.mix import ThinLinear
 from tokodec.nn.patch import PatchEmbed
 from tokodec.nn.transformer import Block, Trunk, positions
 
@@ -39,20 +39,6 @@ class CLIPTower(nn.Module):
     def forward(self, x: Float[Tensor, "b 3 s s"]) -> Sequence:
         h = with_token(self.token, self.embed(x)) + spread(self.positions[None], self.grid)
         return self.norm_out(self.blocks(self.norm_in(h)))[:, 1:]
-
-
-class SigLIPTower(nn.Module):
-    """The same without a class token, and without normalisation at the ends; pixels beyond whole patches are not seen."""
-
-    def __init__(self, trunk: Trunk, patch: int, grid: int) -> None:
-        super().__init__()
-        self.seen = patch * grid
-        self.embed = PatchEmbed(3, trunk.width, patch)
-        self.positions = positions(grid**2, trunk.width)
-        self.blocks = nn.Sequential(*(SigLIPBlock(trunk) for _ in range(trunk.depth)))
-
-    def forward(self, x: Float[Tensor, "b 3 s s"]) -> Sequence:
-        return self.blocks(self.embed(x[..., : self.seen, : self.seen]) + self.positions)
 
 
 class SemanticDecoder(nn.Module):
@@ -94,52 +80,6 @@ class QuickBlock(Block):
     def __init__(self, trunk: Trunk) -> None:
         super().__init__(trunk)
         self.perceptron.activation = QuickGELU()
-
-
-class SigLIPBlock(Block):
-    """With the approximate GELU, and queries, keys and values from layers of their own."""
-
-    def __init__(self, trunk: Trunk) -> None:
-        super().__init__(trunk)
-        self.attention = SplitAttention(trunk.width, trunk.heads)
-        self.perceptron.activation = nn.GELU("tanh")
-
-
-class KeylessBlock(Block):
-    """As BEiT has it: no bias of keys."""
-
-    def __init__(self, trunk: Trunk) -> None:
-        super().__init__(trunk)
-        self.attention = KeylessAttention(trunk.width, trunk.heads)
-
-
-class SplitAttention(nn.Module):
-    """Every place sees every place."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query, self.key, self.value, self.out = (ThinLinear(width, width) for _ in range(4))
-
-    def forward(self, x: Sequence) -> Sequence:
-        q, k, v = (layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for layer in (self.query, self.key, self.value))
-        return self.out(attend(q, k, v).transpose(1, 2).flatten(2))
-
-
-class KeylessAttention(nn.Module):
-    """The same out of one matrix, with biases of queries and values alone."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = ThinLinear(width, 3 * width, bias=False)
-        self.query_bias, self.value_bias = (nn.Parameter(torch.zeros(width)) for _ in range(2))
-        self.out = ThinLinear(width, width)
-
-    def forward(self, x: Sequence) -> Sequence:
-        bias = torch.cat([self.query_bias, torch.zeros_like(self.query_bias), self.value_bias])
-        q, k, v = thin(x, self.qkv.weight, bias).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
-        return self.out(attend(q, k, v).transpose(1, 2).flatten(2))
 
 
 def head(width: int, features: int) -> nn.Sequential:

@@ -9,7 +9,6 @@ from parity import reference, ties
 from parity.harness import Case, Found, filled
 
 from tokodec.pretrained.convert.fqgan import names_of
-from tokodec.quantizers.base import Quantizer
 from tokodec.quantizers.factorized import disentanglement
 from tokodec.tokenizers.fqgan import FQGAN
 from tokodec.tokenizers.lattice import lattice, sequence
@@ -40,8 +39,7 @@ def _run(name: str, parts: tuple[str, ...], recorded: Mapping[str, Any]) -> Foun
     z = sequence(model.latents(reference.picture(256)))
     found: dict[str, Any] = {}
     codes = []
-    for part, quantizer, vectors in zip(parts, model.quantizer.parts, z.split(model.config.dim, -1), strict=True):
-        assert isinstance(quantizer, Quantizer)
+    for part, quantizer, vectors in zip(parts, model.quantizer.named().values(), z.split(model.config.dim, -1), strict=True):
         ids = ties.settled(quantizer, vectors, quantizer.ids(vectors), recorded[f"idx_{part}"])
         codes.append(quantizer.lookup(ids))
         found |= {f"idx_{part}": ids.flatten(), f"quant_{part}": lattice(codes[-1], (model.config.grid, model.config.grid))}

@@ -30,6 +30,8 @@ NAMES = Names(
         (r"^decoder\.condition\.pool\.positions$", "decoder.unet_attnpool.positional_embedding"),
         (r"^decoder\.condition\.pool\.out\.", "decoder.unet_attnpool.c_proj."),
         (r"^decoder\.condition\.pool\.(.)\w+\.", r"decoder.unet_attnpool.\1_proj."),
+        (r"\.query_bias$", ".q_bias"),
+        (r"\.value_bias$", ".v_bias"),
         (r"\.attention\.", ".attn."),
         (r"\.out\.(weight|bias)$", r".proj.\1"),
         (r"\.perceptron\.", ".mlp."),
