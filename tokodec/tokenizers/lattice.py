@@ -85,8 +85,7 @@ class LatticeTokenizer(DiscreteTokenizer):
 
     def _measured(self, x: Picture) -> Output:
         tokens = self.encode(x)
-        bpp = (tokens.bits / (x.shape[2] * x.shape[3])).float().to(x.device)
-        return output(x, self.decode(tokens), {"bpp": bpp}, self._joined(tokens))
+        return output(x, self.decode(tokens), {"bpp": bits_per_pixel(tokens, x)}, self._joined(tokens))
 
     # --- the tokenizer
 
@@ -168,8 +167,7 @@ class LatticeTokenizer(DiscreteTokenizer):
             found = tuple(ids.shape[1:])
             raise InputError(f"pictures of {code.size[0]} x {code.size[1]} have {grid[0]} x {grid[1]} ids{several}, not {found}")
         for one, size in zip(ids.unbind(-1) if self._codebooks else (ids,), self.quantizer.vocab, strict=True):
-            if one.numel() and not 0 <= int(one.min()) <= int(one.max()) < size:
-                raise InputError(f"ids are 0 to {size - 1}; these reach from {int(one.min())} to {int(one.max())}")
+            refuse_unknown(one, size)
         return ids
 
 
@@ -186,3 +184,14 @@ def lattice(z: Shaped[Tensor, "b n d"], grid: tuple[int, ...] | torch.Size) -> S
 def output(x: Picture, pixels: Picture, terms: dict[str, Float[Tensor, " b"]], ids: Int[Tensor, "b ..."]) -> Output:
     """With the squared error, which every tokenizer reports."""
     return Output(pixels=pixels, terms={"mse": (pixels - x).square().flatten(1).mean(1), **terms}, aux={"ids": ids})
+
+
+def bits_per_pixel(tokens: Tokens, x: Picture) -> Float[Tensor, " b"]:
+    """The raw bits of the tokens of ``x``, where pictures are."""
+    return (tokens.bits / (x.shape[2] * x.shape[3])).float().to(x.device)
+
+
+def refuse_unknown(ids: Int[Tensor, "..."], size: int) -> None:
+    """Raise InputError for ids that a codebook of ``size`` codes does not have."""
+    if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < size:
+        raise InputError(f"ids are 0 to {size - 1}; these reach from {int(ids.min())} to {int(ids.max())}")

@@ -24,6 +24,7 @@ from tokodec.nn.mix import ThinLinear
 from tokodec.nn.pad import padded
 from tokodec.nn.transformer import Trunk
 from tokodec.quantizers.codebook import VectorQuantizer
+from tokodec.tokenizers.lattice import bits_per_pixel, refuse_unknown, sequence
 from tokodec.tokenizers.lavit_decoders import Decoder, HighCondition, LowCondition
 from tokodec.tokenizers.lavit_layers import EvaTower, Merger, Selector
 
@@ -171,8 +172,8 @@ class LaVIT(DiscreteTokenizer):
         if ids.ndim != 2 or not all(1 <= n <= min(most, ids.shape[1]) for n in lengths):
             raise InputError(f"pictures of {code.size[0]} x {code.size[1]} have 1 to {most} ids in a row, not {lengths}")
         items = [one[:n] for one, n in zip(ids, lengths, strict=True)]
-        if any(not 0 <= int(one.min()) <= int(one.max()) < self.config.size for one in items):
-            raise InputError(f"ids are 0 to {self.config.size - 1}; these reach from {int(ids.min())} to {int(ids.max())}")
+        for one in items:
+            refuse_unknown(one, self.config.size)
         return items
 
     # --- training
@@ -185,8 +186,7 @@ class LaVIT(DiscreteTokenizer):
         features = self.tower(self.to_native(x))
         if not self.training:
             tokens = self.encode(x)
-            bpp = (tokens.bits / (x.shape[2] * x.shape[3])).float().to(x.device)
-            terms = {"cosine": _apart(self.decode(tokens).flatten(2).transpose(1, 2), features), "bpp": bpp}
+            terms = {"cosine": _apart(sequence(self.decode(tokens)), features), "bpp": bits_per_pixel(tokens, x)}
             return Output(pixels=None, terms=terms, aux={"ids": tokens.ids})
         keep = F.gumbel_softmax(self.selector(features), hard=True)[..., 0]
         quantized = self.quantizer(self.vectors(features, keep))

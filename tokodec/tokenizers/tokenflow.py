@@ -30,7 +30,7 @@ from tokodec.nn.windows import stitched, windows
 from tokodec.quantizers.base import Quantizer
 from tokodec.quantizers.multiscale import ScaleDropout
 from tokodec.quantizers.shared_index import SharedIndexQuantizer
-from tokodec.tokenizers.lattice import lattice, output
+from tokodec.tokenizers.lattice import bits_per_pixel, lattice, output, refuse_unknown
 from tokodec.tokenizers.tokenflow_semantics import CLIPTower, SemanticDecoder, head
 
 Window = Float[Tensor, "k 3 s s"]
@@ -170,8 +170,7 @@ class TokenFlow(DiscreteTokenizer):
 
     def _measured(self, x: Pixels) -> Output:
         tokens = self.encode(x)
-        bpp = (tokens.bits / (x.shape[2] * x.shape[3])).float().to(x.device)
-        return output(x, self.decode(tokens), {"bpp": bpp}, tokens.ids)
+        return output(x, self.decode(tokens), {"bpp": bits_per_pixel(tokens, x)}, tokens.ids)
 
     # --- the tokenizer
 
@@ -268,8 +267,7 @@ class TokenFlow(DiscreteTokenizer):
             raise InputError(
                 f"pictures of {code.size[0]} x {code.size[1]} are {high * wide} windows of ids, not {tuple(ids.shape[1:])} ids"
             )
-        if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.config.size:
-            raise InputError(f"ids are 0 to {self.config.size - 1}; these reach from {int(ids.min())} to {int(ids.max())}")
+        refuse_unknown(ids, self.config.size)
         return ids.unflatten(1, (high * wide, -1)).flatten(0, 1)
 
     def last_layer(self) -> Tensor:
