@@ -65,7 +65,7 @@ def work(folder: Path, name: str, way: Condition, limit: int, file: Path, *, dra
 
     from tokodec.eval.suite import Suite, find_suite, load
     from tokodec.media.pixels import to_unit
-    from tokodec.tokenizers.vq import TOLERANCE, ConvTokenizer
+    from tokodec.tokenizers.conv import TOLERANCE, ConvTokenizer
 
     torch.set_num_threads(way.threads)
     model = model_of(name, way, drawn=drawn)
@@ -89,7 +89,7 @@ def work(folder: Path, name: str, way: Condition, limit: int, file: Path, *, dra
 
 
 def _settles(name: str) -> bool:
-    from tokodec.tokenizers.vq import ConvTokenizer
+    from tokodec.tokenizers.conv import ConvTokenizer
     from tokodec.zoo import MODELS, newest
 
     return issubclass(MODELS[newest(name, MODELS)].build, ConvTokenizer)

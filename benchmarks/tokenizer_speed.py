@@ -22,7 +22,7 @@ from torch import Tensor
 from tokodec.media.pixels import to_unit
 from tokodec.media.read import read_picture
 from tokodec.pretrained import store
-from tokodec.tokenizers.vq import ConvTokenizer
+from tokodec.tokenizers.conv import ConvTokenizer
 
 ROUNDS = 11
 CROP = 256

@@ -63,7 +63,8 @@ TOKENS = {
 def cases() -> dict[str, Case]:
     """All pictures that are coded as a whole, by the name of their file."""
     published: dict[str, Case] = {f"v0-{m.replace('_', '-')}": (sample(70, 93, 3), f"{m}_test", None) for m in PUBLISHED}
-    return {**VARIABLE, **published, **{name: (picture, "vq_test", None) for name, picture in TOKENS.items()}}
+    tokens: dict[str, Case] = {name: (picture, "vq_test", None) for name, picture in TOKENS.items()}
+    return {**VARIABLE, **published, **tokens, "v0-ids-dual": (sample(160, 330, 3), "dual_test", None)}
 
 
 def tiles() -> bytes:

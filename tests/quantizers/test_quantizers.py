@@ -11,6 +11,7 @@ from tokodec.errors import InputError
 from tokodec.quantizers.base import SureQuantizer
 from tokodec.quantizers.ema import EmaVectorQuantizer, NormalisedEmaVectorQuantizer
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
+from tokodec.quantizers.lfq import BinarySphericalQuantizer, LookupFreeQuantizer
 from tokodec.quantizers.nearest import nearest, nearest_two
 from tokodec.quantizers.order import cluster_order
 
@@ -19,7 +20,11 @@ SURE = [
     NormalisedEmaVectorQuantizer(50, 4),
     FiniteScalarQuantizer((8, 8, 8, 6, 5)),
     FiniteScalarQuantizer((3, 4)),
+    LookupFreeQuantizer(8),
+    BinarySphericalQuantizer(8),
 ]
+UNIT = (NormalisedEmaVectorQuantizer, BinarySphericalQuantizer)
+"""Those whose margins are of unit vectors."""
 
 
 def reference(z: Tensor, codes: Tensor) -> Tensor:
@@ -69,7 +74,7 @@ class TestSure:
 
     def test_no_step_within_the_margin_changes_an_id(self, quantizer: SureQuantizer) -> None:
         z = torch.randn(1, 3000, quantizer.dim, dtype=torch.float64)
-        if isinstance(quantizer, NormalisedEmaVectorQuantizer):
+        if isinstance(quantizer, UNIT):
             z = F.normalize(z, dim=-1)  # the coordinates that it compares
         choice = quantizer.choose(z)
         assert float(choice.margin.min()) >= 0

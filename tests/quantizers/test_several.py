@@ -11,8 +11,10 @@ from tokodec.errors import InputError
 from tokodec.quantizers.codebook import (
     VectorQuantizer,
 )
+from tokodec.quantizers.ema import NormalisedEmaVectorQuantizer
 from tokodec.quantizers.ema_residual import EmaResidualQuantizer
-from tokodec.quantizers.factorized import FactorizedQuantizer, disentanglement
+from tokodec.quantizers.factorized import FactorizedQuantizer, SureFactorizedQuantizer, disentanglement
+from tokodec.quantizers.fsq import FiniteScalarQuantizer
 from tokodec.quantizers.multiscale import MultiScaleQuantizer, ScaleDropout
 from tokodec.quantizers.shared_index import SharedIndexQuantizer
 
@@ -168,3 +170,16 @@ def test_disentanglement_is_the_mean_squared_cosine() -> None:
     FactorizedQuantizer([VectorQuantizer(4, 3), VectorQuantizer(4, 3)])(z).terms["disentanglement"].sum().backward()
     assert z.grad is not None
     assert bool(z.grad.any())
+
+
+def test_side_by_side_one_is_as_sure_as_its_least_sure_part() -> None:
+    torch.manual_seed(0)
+    parts = [NormalisedEmaVectorQuantizer(20, 4), FiniteScalarQuantizer((5, 3))]
+    quantizer, z = SureFactorizedQuantizer(parts), torch.randn(2, 30, 6)
+    choice = quantizer.choose(z)
+    first, second = parts[0].choose(z[..., :4]), parts[1].choose(z[..., 4:])
+    assert torch.equal(choice.ids, torch.stack([first.ids, second.ids], -1))
+    assert torch.equal(choice.ids, quantizer.ids(z))
+    assert torch.equal(choice.margin, torch.minimum(first.margin, second.margin))
+    assert bool((choice.margin == first.margin).any())
+    assert bool((choice.margin == second.margin).any())

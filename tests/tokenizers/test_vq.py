@@ -10,8 +10,8 @@ from tokodec.api import Tokens
 from tokodec.errors import FingerprintMismatch, InputError
 from tokodec.nn.resnet import Depthwise, Pointwise, Shrink
 from tokodec.pretrained import store
-from tokodec.tokenizers import vq
-from tokodec.tokenizers.vq import ConvTokenizer
+from tokodec.tokenizers import conv
+from tokodec.tokenizers.conv import ConvTokenizer
 
 
 @pytest.fixture
@@ -47,13 +47,13 @@ def test_what_is_in_doubt_is_decided_as_in_float64(tokenizer: ConvTokenizer, pic
         weights = {name: p.double() for name, p in tokenizer.encoder.named_parameters()}
         z = torch.func.functional_call(tokenizer.encoder, weights, (padded.double() - 0.5,))
         whole = tokenizer.quantizer.ids(z.flatten(2).transpose(1, 2)).view(2, *z.shape[2:])
-    monkeypatch.setattr(vq, "TOLERANCE", 1e9)
+    monkeypatch.setattr(conv, "TOLERANCE", 1e9)
     assert torch.equal(ids_of(tokenizer, x), whole)
 
 
 def test_only_what_is_in_doubt_is_computed_twice(tokenizer: ConvTokenizer, picture: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ConvTokenizer, "_decided", lambda *_: pytest.fail("nothing was in doubt"))
-    monkeypatch.setattr(vq, "TOLERANCE", 0.0)
+    monkeypatch.setattr(conv, "TOLERANCE", 0.0)
     ids_of(tokenizer, picture(64, 64))
 
 

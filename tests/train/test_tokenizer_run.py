@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tokodec.errors import InputError
 from tokodec.pretrained import store
 from tokodec.settings import fill
-from tokodec.tokenizers.vq import ConvTokenizer
+from tokodec.tokenizers.conv import ConvTokenizer
 from tokodec.train.loop import Trainer
 from tokodec.train.recipe import Recipe
 

@@ -22,6 +22,7 @@ from tokodec.entropy import flat
 from tokodec.entropy.flat import Section
 from tokodec.entropy.idcoder import IdCoder
 from tokodec.entropy.idprior import IdPrior
+from tokodec.entropy.joint import joined, parted
 from tokodec.errors import CorruptFile, InputError
 
 PLAIN, PRIOR = 0, 1
@@ -75,8 +76,7 @@ class TokenCodec(Codec):
         plain = bytes((PLAIN,)) + flat.pack(ids, [section.size for section in sections])
         if self._coder is None:
             return plain
-        (values,) = one.values.values()
-        return min(plain, bytes((PRIOR,)) + self._coder.encode(values[0, 0].cpu().numpy()), key=len)
+        return min(plain, bytes((PRIOR,)) + self._coder.encode(self._joint(one)[0]), key=len)
 
     def check(self, payload: bytes, size: tuple[int, ...]) -> None:
         """Raise CorruptFile if ``payload`` cannot hold the ids of a picture of ``size``."""
@@ -102,7 +102,7 @@ class TokenCodec(Codec):
         self.check(payload, size)
         if payload[0] == PRIOR:
             assert self._coder is not None
-            found = [self._coder.decode(payload[1:], self._grid(size))]
+            found = self._parts(self._coder.decode(payload[1:], self._grid(size)))
         else:
             found = flat.unpack(payload[1:], self._sections(size))
         ids = iter(found)
@@ -125,8 +125,7 @@ class TokenCodec(Codec):
         plain = 8.0 + float(self.tokenizer.blank(symbols.size).bits[0])
         if self._coder is None:
             return torch.full((len(symbols),), plain, dtype=torch.float64)
-        (values,) = symbols.values.values()
-        return torch.tensor([min(plain, 8 + self._coder.bits(v[0].cpu().numpy())) for v in values], dtype=torch.float64)
+        return torch.tensor([min(plain, 8 + self._coder.bits(ids)) for ids in self._joint(symbols)], dtype=torch.float64)
 
     # ---
 
@@ -139,6 +138,20 @@ class TokenCodec(Codec):
     @property
     def _prior(self) -> IdPrior | None:
         return next((module for module in self.tokenizer.children() if isinstance(module, IdPrior)), None)
+
+    def _joint(self, symbols: Symbols) -> Int[np.ndarray, "b h w"]:
+        """As a prior sees them: one number a place."""
+        (values,) = symbols.values.values()
+        return joined(values.movedim(1, -1), self._vocab).cpu().numpy()
+
+    def _parts(self, numbers: Int[np.ndarray, "h w"]) -> list[Int[np.ndarray, "h w"]]:
+        """The inverse, codebook by codebook."""
+        return list(parted(torch.from_numpy(numbers), self._vocab).movedim(-1, 0).numpy())
+
+    @property
+    def _vocab(self) -> tuple[int, ...]:
+        (stream,) = self.tokenizer.blank((self.stride, self.stride)).streams.values()
+        return stream.vocab
 
     def _grid(self, size: tuple[int, ...]) -> tuple[int, int]:
         (stream,) = self.tokenizer.blank(size).streams.values()

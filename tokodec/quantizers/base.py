@@ -47,7 +47,7 @@ class Choice:
     Coordinates are those that the quantizer compares: of unit vectors where only the direction counts.
     """
 
-    ids: Int[Tensor, "b n"]
+    ids: Int[Tensor, "b n *k"]
     margin: Float[Tensor, "b n"]
 
 

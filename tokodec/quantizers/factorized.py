@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokodec.errors import InputError
-from tokodec.quantizers.base import Quantized, Quantizer
+from tokodec.quantizers.base import Choice, Quantized, Quantizer, SureQuantizer
 from tokodec.quantizers.entropy import Terms
 from tokodec.quantizers.split import SplitQuantizer
 
@@ -34,6 +34,21 @@ class FactorizedQuantizer(SplitQuantizer):
         if len(found) > 1 and len({one.z.shape[-1] for one in found}) == 1:
             terms["disentanglement"] = disentanglement([one.z for one in found])
         return terms
+
+
+class SureFactorizedQuantizer(FactorizedQuantizer, SureQuantizer):
+    """One whose parts can all say how sure they are: it is as sure as the least sure of them."""
+
+    def __init__(self, parts: Sequence[SureQuantizer]) -> None:
+        super().__init__(parts)
+
+    def choose(self, z: Float[Tensor, "b n d"]) -> Choice:
+        each = zip(self.parts.values(), self.coordinates(z), strict=True)
+        found = [part.choose(some) for part, some in each if isinstance(part, SureQuantizer)]
+        return Choice(
+            ids=torch.stack([one.ids for one in found], -1),
+            margin=torch.stack([one.margin for one in found]).amin(0),
+        )
 
 
 def disentanglement(codes: Sequence[Float[Tensor, "b n d"]]) -> Float[Tensor, " b"]:

@@ -15,12 +15,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tokodec.errors import InputError
-from tokodec.quantizers.base import Quantized, Quantizer, distance, straight_through
+from tokodec.quantizers.base import Choice, Quantized, SureQuantizer, distance, straight_through
 from tokodec.quantizers.bits import bits_of, number_of
 from tokodec.quantizers.entropy import BitEntropy, GroupEntropy
 
 
-class BitQuantizer(Quantizer):
+class BitQuantizer(SureQuantizer):
     """``dim`` bits a vector, in ``groups`` equal runs with an id each; inside a run the first bit is the highest."""
 
     def __init__(self, dim: int, groups: int = 1) -> None:
@@ -41,8 +41,15 @@ class BitQuantizer(Quantizer):
     def vectors(self, bits: Bool[Tensor, "b n d"]) -> Float[Tensor, "b n e"]:
         """What the decoder sees."""
 
+    def compared(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Vectors as their bits are decided."""
+        return z
+
     def ids(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n *k"]:
         return self.numbered(self.bits(z))
+
+    def choose(self, z: Float[Tensor, "b n d"]) -> Choice:
+        return Choice(ids=self.ids(z), margin=self.compared(z).abs().amin(-1))
 
     def lookup(self, ids: Int[Tensor, "b n *k"]) -> Float[Tensor, "b n e"]:
         groups = ids[..., None] if self.groups == 1 else ids
@@ -94,9 +101,12 @@ class BinarySphericalQuantizer(BitQuantizer):
         self.scale = dim**-0.5
         self.entropy = GroupEntropy(size=entropy_group, temperature=dim**0.5)
 
+    def compared(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        return F.normalize(z, dim=-1)
+
     def forward(self, z: Float[Tensor, "b n d"]) -> Quantized:
         with torch.autocast(z.device.type, enabled=False):
-            z = F.normalize(z.float(), dim=-1)
+            z = self.compared(z.float())
             bits = self.bits(z)
             codes = self.vectors(bits)
             terms = {"commitment": distance(z, codes) * self.dim, **self.entropy(z)}

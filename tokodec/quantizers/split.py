@@ -37,7 +37,7 @@ class SplitQuantizer(Quantizer):
         return dict(zip(self.parts, ids.split(counts, -1), strict=True))
 
     def forward(self, z: Float[Tensor, "b n d"]) -> Quantized:
-        found = [part(some) for part, some in zip(self.parts.values(), self._coordinates(z), strict=True)]
+        found = [part(some) for part, some in zip(self.parts.values(), self.coordinates(z), strict=True)]
         ids = torch.cat([_with_axis(q.ids) for q in found], -1)
         return Quantized(z=torch.cat([q.z for q in found], -1), ids=ids, vocab=self.vocab, terms=self.terms(found))
 
@@ -46,13 +46,14 @@ class SplitQuantizer(Quantizer):
         return {f"{name}_{term}": t for name, q in zip(self.parts, found, strict=True) for term, t in q.terms.items()}
 
     def ids(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n k"]:
-        return torch.cat([_with_axis(part.ids(some)) for part, some in zip(self.named().values(), self._coordinates(z), strict=True)], -1)
+        return torch.cat([_with_axis(part.ids(some)) for part, some in zip(self.named().values(), self.coordinates(z), strict=True)], -1)
 
     def lookup(self, ids: Int[Tensor, "b n k"]) -> Float[Tensor, "b n d"]:
         each = zip(self.named().values(), self.divided(ids).values(), strict=True)
         return torch.cat([part.lookup(some if len(part.vocab) > 1 else some[..., 0]) for part, some in each], -1)
 
-    def _coordinates(self, z: Float[Tensor, "b n d"]) -> tuple[Float[Tensor, "b n d2"], ...]:
+    def coordinates(self, z: Float[Tensor, "b n d"]) -> tuple[Float[Tensor, "b n d2"], ...]:
+        """Of each part."""
         return z.split([part.dim for part in self.named().values()], -1)
 
 

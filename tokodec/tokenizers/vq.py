@@ -1,50 +1,21 @@
-"""Convolutional tokenizers with one id a cell: the VQGAN layout, rebuilt for few parameters and two processor cores.
+"""The convolutional tokenizers of the house, one quantizer each: what differs between them is that alone.
 
-    x ── encoder ──> z (b,d,h/s,w/s) ── quantizer ──> ids (b,h/s,w/s) ── lookup ──> z_hat ── decoder ──> x_hat
+``vq``: a normalised codebook. ``fsq``: each coordinate rounded to a few levels. ``bsq``: signs on the unit sphere. ``dual``: two
+normalised codebooks, each for a half of the coordinates. Networks: :mod:`tokodec.tokenizers.conv`.
 
-Two families share it: ``vq`` has a normalised codebook, ``fsq`` rounds each coordinate to a few levels.
-
-In ``stable`` numerics an id does not depend on the batch, the thread count, the memory layout or the device. Convolutions in
-float32 differ by about 1e-6 between those; where a vector lies closer to the border of its cell than TOLERANCE, its
-surroundings are encoded again in float64, whose errors are some hundred million times smaller, and that decides.
-
-Sources: Esser et al., "Taming transformers for high-resolution image synthesis", CVPR 2021 (VQGAN); Sun et al., "Autoregressive
-model beats diffusion: Llama for scalable image generation", 2024 (normalised low-dimensional codes at 16,384 entries);
-Mentzer et al., "Finite scalar quantization", ICLR 2024. Blocks: :mod:`tokodec.nn.pyramid`.
+Sources: Sun et al., "Autoregressive model beats diffusion: Llama for scalable image generation", 2024 (normalised low-dimensional codes
+at 16,384 entries); Mentzer et al., "Finite scalar quantization", ICLR 2024; Zhao et al., "Image and video tokenization with binary
+spherical quantization", ICLR 2025; Bai et al., "Factorized visual tokenization and generation", CVPR 2026.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
-
-from tokodec.api import Output, Pixels
-from tokodec.entropy.idprior import IdPrior
 from tokodec.entry import Entry, Weights
-from tokodec.nn.pad import padded
-from tokodec.nn.pyramid import Level, PyramidDecoder, PyramidEncoder
-from tokodec.quantizers.base import Quantized, SureQuantizer
 from tokodec.quantizers.ema import NormalisedEmaVectorQuantizer
+from tokodec.quantizers.factorized import SureFactorizedQuantizer
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
-from tokodec.tokenizers.lattice import LatticeTokenizer, lattice, output, sequence
-
-TOLERANCE = 1e-5
-"""In coordinates as the quantizer compares them. The largest error of float32 that was seen is a sixth of it (see the card)."""
-
-_WINDOWS = 16
-"""So many are encoded together in float64."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConvTokenizerConfig:
-    """Features, blocks and kernels from the finest level (1/4) to the coarsest; their number sets the stride."""
-
-    widths: tuple[int, ...] = (64, 192, 280)
-    encoder_blocks: tuple[int, ...] = (1, 3, 2)
-    decoder_blocks: tuple[int, ...] = (1, 3, 2)
-    kernels: tuple[int, ...] = (3, 3, 5)
+from tokodec.quantizers.lfq import BinarySphericalQuantizer
+from tokodec.tokenizers.conv import ConvTokenizer, ConvTokenizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,127 +34,19 @@ class FSQConfig(ConvTokenizerConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
-    """The cells around one in doubt: ``item`` of the batch, ``place`` in its sequence; (row, column) is where the cell is in it."""
+class BSQConfig(ConvTokenizerConfig):
+    """``bits`` of an id. ``entropy_group``: how many of them the entropy of a batch is taken over together."""
 
-    item: int
-    place: int
-    top: int
-    left: int
-    bottom: int
-    right: int
-    row: int
-    column: int
+    bits: int = 14
+    entropy_group: int = 7
 
 
-class ConvTokenizer(LatticeTokenizer):
-    """See the module's docstring. Any size: pictures are padded by replication, and cropped when decoded."""
+@dataclass(frozen=True, kw_only=True)
+class DualConfig(ConvTokenizerConfig):
+    """``sizes`` of the codebooks; each has codes of ``dim`` coordinates."""
 
-    bytes_per_pixel = 160
-    layout = torch.channels_last
-
-    def __init__(self, config: ConvTokenizerConfig, quantizer: SureQuantizer) -> None:
-        super().__init__()
-        self.config = config
-        self.encoder = PyramidEncoder(_levels(config, config.encoder_blocks), quantizer.dim)
-        self.quantizer = quantizer
-        self.decoder = PyramidDecoder(_levels(config, config.decoder_blocks), quantizer.dim)
-        self.prior = IdPrior(size=quantizer.size, dim=quantizer.dim)
-        self.stride = self.encoder.stride
-
-    # --- training
-
-    def forward(self, x: Pixels, *, quality: Float[Tensor, " b"] | None = None) -> Output:
-        """Terms of each item: ``mse`` (RGB in [0, 1]), what the quantizer adds, and ``id_bits``, what the prior spends on an id.
-
-        In training mode only what has parameters to train is computed. In eval mode, what the tokenizer does.
-        """
-        self.refuse(quality)
-        if not self.training:
-            return self._measured(x)
-        found = self._reconstructed(x) if _trains(self.encoder) or _trains(self.decoder) else self._tokenized(x)
-        if _trains(self.prior):
-            found.terms["id_bits"] = self.prior(found.aux["ids"], self._codes())
-        return found
-
-    def _reconstructed(self, x: Pixels) -> Output:
-        z = self.encoder(padded(x, self.stride) - 0.5)
-        quantized = self.quantizer(sequence(z)) if _trains(self.encoder) else self._fixed(z)
-        pixels = self.decoder(lattice(quantized.z, z.shape[2:])).float() + 0.5
-        ids = quantized.ids.view(z.shape[0], *z.shape[2:])
-        return output(x, pixels[..., : x.shape[2], : x.shape[3]], dict(quantized.terms), ids)
-
-    @torch.no_grad()
-    def _tokenized(self, x: Pixels) -> Output:
-        z = self.encoder(padded(x, self.stride) - 0.5)
-        return Output(pixels=None, terms={}, aux={"ids": self._fixed(z).ids.view(z.shape[0], *z.shape[2:])})
-
-    def _fixed(self, z: Float[Tensor, "b d gh gw"]) -> Quantized:
-        """By a quantizer that is not to learn any more."""
-        ids = self.quantizer.ids(sequence(z.float()))
-        return Quantized(z=self.quantizer.lookup(ids), ids=ids, vocab=self.quantizer.vocab)
-
-    def finish(self, pictures: Iterable[Pixels]) -> None:
-        """Freeze a trained prior; without one, put the codes into an order that one can use."""
-        if self.prior.net is None:
-            self.quantizer.sort(self.prior.coarse)
-            return
-        with torch.inference_mode():
-            self.prior.freeze([self.encode(x).ids for x in pictures], self._codes())
-
-    def _codes(self) -> Float[Tensor, "k d"]:
-        return self.quantizer.lookup(torch.arange(self.quantizer.size, device=self.device)[None])[0]
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.parameters()).device
-
-    # --- the tokenizer
-
-    def latents(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d gh gw"]:
-        return self.encoder(x)
-
-    def reconstruct(self, z: Float[Tensor, "b d gh gw"]) -> Float[Tensor, "b 3 h w"]:
-        return self.decoder(z)
-
-    def to_native(self, x: Pixels) -> Float[Tensor, "b 3 h w"]:
-        """Around zero: [-0.5, 0.5]."""
-        return x - 0.5
-
-    def from_native(self, x: Float[Tensor, "b 3 h w"]) -> Pixels:
-        return x + 0.5
-
-    def settled(self, x: Float[Tensor, "b 3 h w"]) -> Int[Tensor, "b n"]:
-        """Ids, those in doubt decided in float64, windows of one shape together."""
-        assert isinstance(self.quantizer, SureQuantizer)
-        with self.numerics.transforms(x.device):
-            choice = self.quantizer.choose(sequence(self.encoder(x)))
-        columns = x.shape[3] // self.stride
-        windows: dict[tuple[int, ...], list[Window]] = {}
-        for item, place in (choice.margin < TOLERANCE).nonzero().tolist():
-            window = self._window(item, place, columns, x.shape[2:])
-            windows.setdefault((window.bottom - window.top, window.right - window.left), []).append(window)
-        weights = {name: p.double() for name, p in self.encoder.named_parameters()} if windows else {}
-        ids = choice.ids.clone()
-        for alike in windows.values():
-            for start in range(0, len(alike), _WINDOWS):
-                some = alike[start : start + _WINDOWS]
-                ids[[w.item for w in some], [w.place for w in some]] = self._decided(x, some, weights)
-        return ids
-
-    def _window(self, item: int, place: int, columns: int, size: torch.Size) -> Window:
-        reach, (row, column) = -(-self.encoder.reach // self.stride), divmod(place, columns)
-        top, left = max(row - reach, 0), max(column - reach, 0)
-        bottom, right = min(row + reach + 1, size[0] // self.stride), min(column + reach + 1, columns)
-        return Window(item=item, place=place, top=top, left=left, bottom=bottom, right=right, row=row - top, column=column - left)
-
-    def _decided(self, filled: Float[Tensor, "b 3 h w"], windows: list[Window], weights: dict[str, Tensor]) -> Int[Tensor, " m"]:
-        """The id of the cell in the middle of each window, from all the pixels that can change it, in float64."""
-        s = self.stride
-        crops = [filled[w.item, :, s * w.top : s * w.bottom, s * w.left : s * w.right] for w in windows]
-        z = torch.func.functional_call(self.encoder, weights, (torch.stack(crops).double(),))
-        vectors = torch.stack([z[i, :, w.row, w.column] for i, w in enumerate(windows)])
-        return self.quantizer.ids(vectors[None])[0]
+    sizes: tuple[int, ...] = (128, 128)
+    dim: int = 8
 
 
 class VQTokenizer(ConvTokenizer):
@@ -200,12 +63,18 @@ class FSQTokenizer(ConvTokenizer):
         super().__init__(config, FiniteScalarQuantizer(config.levels))
 
 
-def _levels(config: ConvTokenizerConfig, blocks: tuple[int, ...]) -> list[Level]:
-    return [Level(width=w, blocks=n, kernel=k) for w, n, k in zip(config.widths, blocks, config.kernels, strict=True)]
+class BSQTokenizer(ConvTokenizer):
+    """With binary spherical quantization."""
+
+    def __init__(self, config: BSQConfig) -> None:
+        super().__init__(config, BinarySphericalQuantizer(config.bits, entropy_group=config.entropy_group))
 
 
-def _trains(module: nn.Module) -> bool:
-    return any(p.requires_grad for p in module.parameters())
+class DualTokenizer(ConvTokenizer):
+    """With factorized codebooks: ids have a last axis of them."""
+
+    def __init__(self, config: DualConfig) -> None:
+        super().__init__(config, SureFactorizedQuantizer([NormalisedEmaVectorQuantizer(size, config.dim) for size in config.sizes]))
 
 
 MODELS = {
@@ -217,10 +86,36 @@ MODELS = {
         weights=Weights(file="vq_f8.v1.safetensors"),
     ),
     "fsq_f16": Entry(build=FSQTokenizer, config=FSQConfig(), family="vq"),
+    "vq_f16_12bit": Entry(
+        build=VQTokenizer,
+        config=VQConfig(widths=(32, 96, 192), encoder_blocks=(1, 2, 2), decoder_blocks=(1, 2, 2), size=4096),
+        family="vq",
+    ),
+    "fsq_f16_12bit": Entry(
+        build=FSQTokenizer,
+        config=FSQConfig(widths=(32, 96, 192), encoder_blocks=(1, 2, 2), decoder_blocks=(1, 2, 2), levels=(8, 8, 4, 4, 4)),
+        family="vq",
+    ),
+    "bsq_f16_12bit": Entry(
+        build=BSQTokenizer,
+        config=BSQConfig(widths=(32, 96, 192), encoder_blocks=(1, 2, 2), decoder_blocks=(1, 2, 2), bits=12, entropy_group=6),
+        family="vq",
+    ),
+    "dual_f16.v1": Entry(
+        build=DualTokenizer,
+        config=DualConfig(widths=(32, 96, 192), encoder_blocks=(1, 2, 2), decoder_blocks=(1, 2, 2), sizes=(64, 64)),
+        family="vq",
+    ),
     "vq_test": Entry(
         build=VQTokenizer,
         config=VQConfig(widths=(8, 12, 16), encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1, 1), kernels=(3, 3, 5), size=64, dim=4),
         family="vq",
         weights=Weights(file="vq_test.safetensors"),
+    ),
+    "dual_test": Entry(
+        build=DualTokenizer,
+        config=DualConfig(widths=(8, 12, 16), encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1, 1), kernels=(3, 3, 5), sizes=(8, 8), dim=4),
+        family="vq",
+        weights=Weights(file="dual_test.safetensors"),
     ),
 }
