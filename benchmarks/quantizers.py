@@ -3,7 +3,7 @@
     python -m benchmarks.quantizers RUNS --data FOLDER --set photographs=kodak/ --set text=rendered/ --set faces=faces/ -o FILE.json
 
 Trains what is not trained yet into folders of RUNS (an interrupted command goes on where it stood): every quantizer with every seed by
-``tokenizers/dual_f16.toml`` in fewer steps, then its prior over ids by ``tokenizers/dual_f16_prior.toml``, with another model and the
+``tokenizers/dual_f16.toml``, then its prior over ids by ``tokenizers/dual_f16_prior.toml``, with another model and the
 objectives of :data:`EXTRA`. Then codes every picture of every set, cut to 256x256, to a whole ``.tkd`` file and back.
 
 Differences are taken from ``vq``: of every picture's mean over seeds, with 95 % intervals of the bootstrap over pictures; the spread
@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds train/shard-*.tar")
     parser.add_argument("--set", action="append", required=True, metavar="NAME=FOLDER", dest="sets")
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=_recipe(RECIPE).steps)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("-o", "--output", type=Path, required=True, help="results as JSON; the tables go beside it")
     a = parser.parse_args()
