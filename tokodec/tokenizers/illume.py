@@ -131,9 +131,7 @@ class DualViTok(DiscreteTokenizer):
 
     def reconstruct(self, semantic: Vectors, pixel: Float[Tensor, "k m d"]) -> Window:
         """Windows of the vectors that ids stand for."""
-        small, fine = (
-            lattice(z, (side, side)).contiguous() for z, side in zip((semantic, pixel), self.config.sides.values(), strict=True)
-        )
+        small, fine = (lattice(z, (side, side)).contiguous() for z, side in zip((semantic, pixel), self.config.sides.values(), strict=True))
         code = torch.cat([F.interpolate(small, size=fine.shape[2:], mode="bicubic"), fine], 1)
         return self.decoder(self.post_quant_conv(code), code)
 
@@ -221,9 +219,7 @@ class DualViTok(DiscreteTokenizer):
 
         Raises InputError and FingerprintMismatch as :meth:`decode` does.
         """
-        semantic, pixel = (
-            book.lookup(some) for book, some in zip(self.books.values(), self._by_window(code), strict=True)
-        )
+        semantic, pixel = (book.lookup(some) for book, some in zip(self.books.values(), self._by_window(code), strict=True))
         with self.numerics.transforms(semantic.device):
             told = torch.cat([self.decoder_semantic(some).float() for some in _few(semantic)])
         return {kind: self._stitched(each, kind, code.size) for kind, each in zip(_KINDS, (told, pixel), strict=True)}
@@ -269,9 +265,9 @@ def _illume(config: DualViTokConfig) -> Entry:
 
 
 _TINY = DualViTokConfig(
-    side=16,
-    tower_side=12,
-    patch=2,
+    side=32,
+    tower_side=24,
+    patch=4,
     tower_width=16,
     tower_depth=2,
     heads=2,

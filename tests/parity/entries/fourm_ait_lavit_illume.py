@@ -111,8 +111,9 @@ def _illume(recorded: Mapping[str, Any]) -> Found:
     # Numbers are made once only: there are 1.35 thousand millions.
     model = refilled(bare.to_empty(device="cpu"), illume.names_of(bare))
     x = reference.picture(model.config.side)
-    z = model.latents(x)
-    found: dict[str, Any] = {"target": lattice(model.seen(x), (9, 9))}
+    seen = model.seen(x)
+    z = model.vectors(x, seen)
+    found: dict[str, Any] = {"target": lattice(seen, (9, 9))}
     quant: dict[str, Tensor] = {}
     for (kind, book), short, side in zip(model.books.items(), ("sem", "pix"), (9, 16), strict=True):
         ids = ties.settled(book, z[kind], book.ids(z[kind]), recorded[f"{short}_idx"])
