@@ -260,7 +260,7 @@ def _few(each: Shaped[Tensor, "k ..."]) -> tuple[Shaped[Tensor, "j ..."], ...]:
 
 
 def _illume(config: DualViTokConfig) -> Entry:
-    origin = Origin(repo="ILLUME-MLLM/dualvitok", file="pytorch_model.bin", licence="Apache-2.0")
+    origin = Origin(repo="ILLUME-MLLM/dualvitok", file="pytorch_model.bin", licence="LicenseRef-unknown")
     return Entry(build=DualViTok, config=config, family="illume", origin=origin)
 
 
