@@ -255,7 +255,7 @@ class DualViTok(DiscreteTokenizer):
 
 
 def _few(each: Shaped[Tensor, "k ..."]) -> tuple[Shaped[Tensor, "j ..."], ...]:
-    """One window after another: each takes so much memory that several together are no faster."""
+    """One window after another: memory stays bounded however large a picture is."""
     return each.split(1)
 
 
