@@ -9,7 +9,21 @@ from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dcvc, dualtoken, fourm, fqgan, lavit, open_magvit2, tokenflow, vqgan
+from tokodec.pretrained.convert import (
+    ait,
+    bae,
+    bsqvit,
+    cosmos,
+    dcvc,
+    dualtoken,
+    fourm,
+    fqgan,
+    illume,
+    lavit,
+    open_magvit2,
+    tokenflow,
+    vqgan,
+)
 from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.tokenizers.ait import AiT
 from tokodec.tokenizers.bae import BAE
@@ -19,6 +33,7 @@ from tokodec.tokenizers.dualtoken import DualToken
 from tokodec.tokenizers.fourm import FourMEncoder
 from tokodec.tokenizers.fourm_vectors import FourMVectors
 from tokodec.tokenizers.fqgan import FQGAN
+from tokodec.tokenizers.illume import DualViTok
 from tokodec.tokenizers.lavit import LaVIT
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
 from tokodec.tokenizers.tokenflow import TokenFlow
@@ -40,6 +55,7 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     FourMVectors: fourm.take_vectors,
     TokenFlow: tokenflow.take,
     LaVIT: lavit.take,
+    DualViTok: illume.take,
 }
 """By class, what fills a model with a state dict of its authors, strictly."""
 
