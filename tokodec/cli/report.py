@@ -62,7 +62,11 @@ def report(
     finally:
         counter.close()
     final = output or folder / "report.html"
-    written = {final: text.encode(), final.with_suffix(".md"): to_markdown(results).encode(), final.with_suffix(".csv"): to_csv(results).encode()}
+    written = {
+        final: text.encode(),
+        final.with_suffix(".md"): to_markdown(results).encode(),
+        final.with_suffix(".csv"): to_csv(results).encode(),
+    }
     if find_spec("matplotlib") is not None:
         written |= {final.parent / name: data for name, data in _plots(results).items()}
     for path, data in written.items():
@@ -114,7 +118,8 @@ def export(
 ) -> int:
     """Write the results of a run as another project reads them.
 
-    codec-compare: a batch a contestant, batches.json to load (index.html?load=OUT/batches.json), and the pictures for its viewer.
+    codec-compare: a batch a contestant, batches.json to load, and the pictures for its viewer: a folder to put beside its index.html,
+    which is opened as index.html?load=OUT/batches.json.
     compressai: a results file a contestant.
     """
     if format not in FORMATS:
@@ -148,4 +153,4 @@ def _codec_compare(results: "Results", folder: Path, kept: Path, output: Path) -
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
     written = datetime.fromtimestamp((folder / "results.json").stat().st_mtime, UTC)
-    return to_codec_compare(results, written.isoformat(timespec="seconds"))
+    return to_codec_compare(results, written.isoformat(timespec="seconds"), output.resolve().name)

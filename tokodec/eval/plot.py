@@ -4,15 +4,17 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokodec.errors import MissingExtra
-from tokodec.eval.summary import Point
+
+if TYPE_CHECKING:
+    from tokodec.eval.summary import Point
 
 _COLOURS = ("#c2185b", "#00838f", "#6a1b9a", "#2e7d32", "#ef6c00", "#3b7dd8", "#8a8a8a", "#5d4037", "#9e9d24", "#37474f")
 
 
-def plot(points: Sequence[Point], title: str) -> dict[str, bytes]:
+def plot(points: "Sequence[Point]", title: str) -> dict[str, bytes]:
     """PNG and SVG by suffix: mean PSNR over mean bits per pixel, logarithmic; one rate is a mark. Raises MissingExtra."""
     return curves([asdict(p) for p in points], "psnr", "PSNR, dB (RGB)", title)
 

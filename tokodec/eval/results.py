@@ -1,4 +1,4 @@
-"""results.json, read: what a run left, whatever it measured."""
+"""results.json, read: what a run left, whatever it measured. Needs no torch."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,6 @@ from typing import Any
 
 from tokodec.errors import CorruptFile, NoInput
 from tokodec.eval.kept import ORIGINAL, Key
-from tokodec.eval.measures import MEASURES
 
 Row = Mapping[str, Any]
 
@@ -107,6 +106,7 @@ def read_results(folder: Path) -> Results:
     try:
         results = Results(content=json.loads(path.read_text(encoding="utf-8")))
         _ = results.columns, [(c["name"], c["identity"], c["settings"]) for c in results.contestants], results.failed
+        _ = [results.protocol[part] for part in ("name", "hash", "suite", "crop", "pictures", "measures")], results.content["title"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptFile(f"{path}: is no result of tokodec bench run ({type(error).__name__}: {error})") from None
     return results
@@ -115,7 +115,7 @@ def read_results(folder: Path) -> Results:
 def _column(key: str, measure: Mapping[str, Any] | None) -> Column:
     name = _NAMES.get(key, key.replace("_", " "))
     if measure is not None:
-        unit = measure.get("unit", MEASURES[key].unit if key in MEASURES else "")
+        unit = measure.get("unit", "dB" if key == "psnr" else "")  # older results do not say
         higher = measure.get("better", "higher") == "higher"
         return Column(key=key, name=name, unit=unit, digits=_DIGITS.get(unit, 4), higher=higher, definition=measure.get("definition", ""))
     unit = next((unit for end, unit in _UNITS.items() if key == end or key.endswith(f"_{end}")), "")

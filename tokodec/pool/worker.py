@@ -60,7 +60,7 @@ def claim(amount: int) -> None:
 
 def live(link: "Link", prepare: Callable[[], Callable[[Any], Any]], seat: int) -> None:
     """Prepare, then answer every job with what came of it."""
-    global _link, _seat  # noqa: PLW0603 - a process has one
+    global _link, _seat
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what an interrupt means is for whoever started us to decide
     signal.signal(signal.SIGTERM, _leave)
     _link, _seat = link, seat

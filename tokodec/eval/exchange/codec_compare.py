@@ -1,6 +1,7 @@
 """The batches of codec-compare, which matches pictures of two codecs at equal quality: a batch a contestant, a row a picture and setting.
 
-Fields that it knows by name get its names, the others ours. With the pictures beside them, its viewer shows them.
+Fields that it knows by name get its names, the others ours. Its viewer finds pictures from where its own page lies, so the folder of
+the batches is to stand beside that.
 Source: README and src/entry.ts of webmproject/codec-compare.
 """
 
@@ -16,10 +17,13 @@ _THEIRS = {"ms_ssim": "msssim", "encode_seconds": "encoding_time", "decode_secon
 _LIST = "batches.json"
 
 
-def to_codec_compare(results: Results, time: str) -> dict[str, bytes]:
-    """Files by name: the batches, and ``batches.json``, which is to be loaded. ``time``: of the results, ISO 8601."""
+def to_codec_compare(results: Results, time: str, folder: str) -> dict[str, bytes]:
+    """Files by name: the batches, and ``batches.json``, which is to be loaded.
+
+    ``time``: of the results, ISO 8601. ``folder``: the name of the one that they will lie in.
+    """
     names = {c["name"]: f"{file_name(c['name'])}.json" for c in results.contestants}
-    found = {names[c["name"]]: _batch(results, c, time) for c in results.contestants}
+    found = {names[c["name"]]: _batch(results, c, time, folder) for c in results.contestants}
     return found | {_LIST: (json.dumps([[name] for name in names.values()], indent=1) + "\n").encode()}
 
 
@@ -31,15 +35,15 @@ def pictures(results: Results) -> dict[str, Key]:
     return found
 
 
-def _batch(results: Results, contestant: Mapping[str, Any], time: str) -> bytes:
+def _batch(results: Results, contestant: Mapping[str, Any], time: str, folder: str) -> bytes:
     constants = {
         "name": ("Name of this batch", contestant["name"]),
         "codec": ("Who made the files", contestant["name"]),
         "version": ("What decides the files: settings and versions, or a fingerprint", _version(contestant)),
         "time": ("When the results were written", time),
         "source_data_set": ("Protocol", f"{results.protocol['name']} ({results.protocol['hash']})"),
-        "original_path": ("The picture as it was coded", "pictures/${original_name}.png"),
-        "decoded_path": ("The picture that came out", "${decoded_name}"),
+        "original_path": ("The picture as it was coded", f"{folder}/pictures/${{original_name}}.png"),
+        "decoded_path": ("The picture that came out", f"{folder}/${{decoded_name}}"),
         "encoding_cmd": ("The command of the whole benchmark", results.content["command"]),
     }
     fields: dict[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {

@@ -57,10 +57,8 @@ def chosen_pictures(results: Results, settings: Mapping[str, Sequence[float | No
 
 
 def _worst(results: Results, settings: Mapping[str, Sequence[float | None]]) -> Iterator[str]:
-    """The worst of each contestant in its middle setting by each measure, then the second ... """
-    lists = [
-        worst_first(results, column, name, own[len(own) // 2]) for name, own in settings.items() for column in results.measures
-    ]
+    """The worst of each contestant in its middle setting by each measure, then the second ..."""
+    lists = [worst_first(results, column, name, own[len(own) // 2]) for name, own in settings.items() for column in results.measures]
     yield from (name for names in zip_longest(*lists) for name in names if name is not None)
 
 

@@ -82,7 +82,7 @@ def _contestant(
                 "frames": [frames.get((name, setting, picture)) for picture in pictures],
             }
         )
-    return {"name": name, "foreign": False, "points": points}
+    return {"name": name, "model": contestant.get("kind") == "model", "foreign": False, "points": points}
 
 
 def _row(row: Row | None, columns: Sequence[Column]) -> list[float | str | None] | str | None:
@@ -101,12 +101,10 @@ def _short(value: Any) -> Any:
 
 def _foreign(curve: Curve, columns: Sequence[Column]) -> dict[str, Any]:
     points = [{"setting": None, "count": 0, "values": _values(point, columns), "rows": [], "frames": []} for point in curve.points]
-    return {"name": f"{curve.name} (elsewhere)", "foreign": True, "points": points}
+    return {"name": f"{curve.name} (elsewhere)", "model": False, "foreign": True, "points": points}
 
 
-def _boxes(
-    results: Results, indices: Mapping[str, int], frames: Mapping[tuple[str, float | None, str], int]
-) -> "chain[dict[str, Any]]":
+def _boxes(results: Results, indices: Mapping[str, int], frames: Mapping[tuple[str, float | None, str], int]) -> "chain[dict[str, Any]]":
     """Lists of the worst texts and faces, of what is shown."""
     found: dict[tuple[str, str, float | None], list[dict[str, Any]]] = {}
     for row in results.rows:

@@ -11,12 +11,12 @@ let blinking = 0;
 function startStage() {
   for (const side of ["A", "B"]) {
     const image = make("img", { alt: "", draggable: false });
-    const label = make("span", { className: "who" });
-    panes[side] = { image, label, box: make("div", { className: `pane ${side}` }, image, label) };
+    const label = make("span", { className: `who ${side}` });
+    panes[side] = { image, label, box: make("div", { className: `pane ${side}` }, image) };
   }
   panes.bar = make("div", { className: "bar" });
   panes.frame = make("div", { className: "box", hidden: true });
-  $("stage").append(panes.A.box, panes.B.box, panes.bar, panes.frame);
+  $("stage").append(make("div", { className: "pair" }, panes.A.box, panes.B.box), panes.A.label, panes.B.label, panes.bar, panes.frame);
   for (const [mode, name] of Object.entries(MODES)) {
     const button = make("button", { type: "button", textContent: name, value: mode });
     button.addEventListener("click", () => look({ mode }));
@@ -71,15 +71,15 @@ function lay() {
     const { image, box } = panes[side];
     Object.assign(image.style, { width: `${w}px`, height: `${h}px`, left: `${left}px`, top: `${top}px`, imageRendering: scale >= 2 ? "pixelated" : "auto" });
     box.style.clipPath = "";
-    box.style.visibility = "";
   }
   const split = Math.max(0, Math.min(width, view.split * width));
   if (view.mode === "slider") {
     panes.A.box.style.clipPath = `inset(0 ${width - split}px 0 0)`;
     panes.B.box.style.clipPath = `inset(0 0 0 ${split}px)`;
   }
-  if (view.mode === "blink" || (view.mode === "slider" && !view.over)) panes[view.over ? "A" : "B"].box.style.visibility = "hidden";
   if (view.mode === "slider" && !view.over) panes.A.box.style.clipPath = "";
+  const away = view.mode === "blink" ? (view.over ? "A" : "B") : view.mode === "slider" && !view.over ? "B" : "";
+  for (const side of ["A", "B"]) panes[side].box.style.visibility = panes[side].label.style.visibility = side === away ? "hidden" : "";
   panes.bar.style.left = `${split}px`;
   panes.bar.hidden = view.mode !== "slider" || !view.over;
   $("zoom").textContent = `${Math.round(scale * 100)} %`;

@@ -11,7 +11,9 @@ def to_csv(results: Results) -> str:
     """A line a point: means, each with its unit in the heading, and the protocol."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("protocol", "contestant", "setting", "pictures", *(f"{c.key} [{c.unit}]" if c.unit else c.key for c in results.columns)))
+    writer.writerow(
+        ("protocol", "contestant", "setting", "pictures", *(f"{c.key} [{c.unit}]" if c.unit else c.key for c in results.columns))
+    )
     for p in results.points:
         values = (p["values"].get(c.key) for c in results.columns)
         writer.writerow((results.protocol["hash"], p["contestant"], p["setting"], p["pictures"], *values))

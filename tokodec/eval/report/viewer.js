@@ -82,6 +82,13 @@ function nearest(index, point) {
   return own.length ? own.reduce((best, m) => (far(m) < far(best) ? m : best)) : null;
 }
 
+// The middle setting of the first model, or of whoever there is.
+function first() {
+  const index = (makers.find((m) => m.contestant.model) || makers[0]).index;
+  const own = makers.filter((m) => m.index === index);
+  return own[Math.floor((own.length - 1) / 2)];
+}
+
 function startViewer() {
   if (!looked.length || !makers.length) return;
   $("viewer").hidden = false;
@@ -102,5 +109,5 @@ function startViewer() {
       $("stage").focus({ preventScroll: true });
     }
   });
-  show({ picture: looked[0], right: makers[Math.min(1, makers.length - 1)].key });
+  show({ picture: looked[0], right: first().key });
 }
