@@ -2,11 +2,14 @@
 
 import shutil
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from benched import leave
+from PIL import Image
 
 from tokodec.cli import main
 
@@ -159,11 +162,6 @@ def test_a_difference_is_dark_where_there_is_none(opened: Opened) -> None:
 
 def _brightest(opened: Opened) -> int:
     """Of the middle of the stage, where no label is."""
-    from io import BytesIO
-
-    import numpy as np
-    from PIL import Image
-
     picture = np.asarray(Image.open(BytesIO(opened.page.locator("#stage").screenshot())).convert("RGB"))
     return int(picture[60:-10, 10:-10].max())
 
@@ -180,7 +178,9 @@ def test_the_worst_are_a_click_away(opened: Opened) -> None:
     assert page.locator("#picture").input_value() == "2"
     assert page.locator("#stage .box").is_visible()
     stage, box = (page.locator(s).bounding_box() for s in ("#stage", "#stage .box"))
-    assert abs(box["x"] + box["width"] / 2 - stage["x"] - stage["width"] / 2) < 3, "in the middle"
+    assert box["width"] >= 100, "large enough to read"
+    assert stage["x"] <= box["x"] <= stage["x"] + stage["width"] - box["width"]
+    assert stage["y"] <= box["y"] <= stage["y"] + stage["height"] - box["height"]
 
 
 @pytest.mark.parametrize(("scheme", "bright"), [("light", True), ("dark", False)])

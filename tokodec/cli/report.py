@@ -110,7 +110,7 @@ class _Counter:
 
 
 def export(
-    format: Annotated[str, Argument(metavar="FORMAT", help="codec-compare or compressai.")],
+    target: Annotated[str, Argument(metavar="FORMAT", help="codec-compare or compressai.")],
     folder: Annotated[Path, Argument(metavar="DIR", help="The folder of a run.")],
     *,
     source: Source,
@@ -122,15 +122,15 @@ def export(
     which is opened as index.html?load=OUT/batches.json.
     compressai: a results file a contestant.
     """
-    if format not in FORMATS:
-        raise InputError(f"there is no format {format!r}; there are {', '.join(FORMATS)}")
+    if target not in FORMATS:
+        raise InputError(f"there is no format {target!r}; there are {', '.join(FORMATS)}")
     if output is None:
         raise InputError("name the folder to write with -o")
     from tokodec.atomic import write_whole
     from tokodec.eval.results import read_results
 
     results = read_results(folder)
-    made = _codec_compare(results, folder, source.kept(folder), output) if format == FORMATS[0] else _compressai(results)
+    made = _codec_compare(results, folder, source.kept(folder), output) if target == FORMATS[0] else _compressai(results)
     output.mkdir(parents=True, exist_ok=True)
     for name, data in made.items():
         write_whole(output / name, data)

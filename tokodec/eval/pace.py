@@ -28,7 +28,7 @@ class Pace:
 
     @property
     def seconds(self) -> float | None:
-        """That are left: each contestant at its own pace, those that have not begun at the mean of the others; None before the first job."""
+        """That are left: each contestant at its own pace, those that have not begun at the mean of the others; None at the beginning."""
         if not self._done:
             return None
         paces = {name: self._spent[name] / count for name, count in self._done.items()}

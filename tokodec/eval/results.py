@@ -13,9 +13,10 @@ from tokodec.eval.kept import ORIGINAL, Key
 Row = Mapping[str, Any]
 
 _NAMES = {
-    "bpp": "rate", "bytes": "file", "psnr": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "lpips": "LPIPS", "dists": "DISTS", "vif": "VIF",
-    "fsim": "FSIM", "gmsd": "GMSD", "haarpsi": "HaarPSI", "ssimulacra2": "SSIMULACRA2", "fid": "FID", "kid": "KID", "peak_mb": "peak memory",
+    "bpp": "rate", "bytes": "file", "psnr": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "lpips": "LPIPS", "dists": "DISTS",
+    "vif": "VIF", "fsim": "FSIM", "gmsd": "GMSD", "haarpsi": "HaarPSI", "ssimulacra2": "SSIMULACRA2", "fid": "FID", "kid": "KID",
     "encode_seconds": "encode", "decode_seconds": "decode", "encode_mpix_s": "encode speed", "decode_mpix_s": "decode speed",
+    "peak_mb": "peak memory",
 }  # fmt: skip
 _UNITS = {"bpp": "bpp", "bytes": "B", "seconds": "s", "mpix_s": "Mpix/s", "mb": "MB", "bits": "bit"}
 """Of what is no measure, by the end of its name."""

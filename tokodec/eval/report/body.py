@@ -72,7 +72,9 @@ def _bd_rates(results: Results) -> str:
     rows = bd_rows(results)
     if not rows:
         return ""
-    about = f"<p class='stamp'>Mean difference of rate at equal PSNR: negative is smaller files. Intervals over the pictures. {_stamp(results)}</p>"
+    about = (
+        f"<p class='stamp'>Mean difference of rate at equal PSNR; intervals over the pictures. {_stamp(results)}</p>"
+    )
     head = ("contestant", f"against {anchor(results)}", "95 % interval", "over")
     return f"<h3>BD-rate against {escape(anchor(results))}</h3>{table(head, rows)}{about}"
 
@@ -81,7 +83,8 @@ def _curves(curves: Sequence[Curve]) -> str:
     if not curves:
         return ""
     items = "".join(f"<li>{escape(c.name)}: {escape(c.description)}</li>" for c in curves)
-    return f"<p>Dashed curves come from files of CompressAI, which name no protocol: other pictures or another crop may be behind them.</p><ul>{items}</ul>"
+    about = "Dashed curves come from files of CompressAI, which name no protocol: other pictures or another crop may be behind them."
+    return f"<p>{about}</p><ul>{items}</ul>"
 
 
 def _shown(results: Results, shown: Frames) -> str:
@@ -94,7 +97,7 @@ def _shown(results: Results, shown: Frames) -> str:
     which = "half of them evenly over the suite, half the worst ones; " if len(shown.windows) < len(results.protocol["pictures"]) else ""
     lost = f" {shown.missing:,} more were not kept." if shown.missing else ""
     return (
-        f"{of}, {which}of each contestant the settings nearest to a few common rates; {shown.step.words}, to stay within the size of a page. "
+        f"{of}, {which}of each contestant the settings nearest to a few common rates; {shown.step.words}, as the size of a page allows. "
         f"All figures are of the whole, exact pictures.{lost}"
     )
 

@@ -96,7 +96,10 @@ class _Wanted:
 
 
 def frames(results: Results, store: Store, budget: int, told: Callable[[int, int], None]) -> Frames:
-    """The first step of the ladder whose pictures take ``budget`` bytes at most, or none at all. ``told``: how many are done of how many."""
+    """The first step of the ladder whose pictures take ``budget`` bytes at most, or none at all.
+
+    ``told``: called with how many are done, of how many.
+    """
     settings = chosen_settings(results)
     for step in LADDER:
         windows = _windows(results, store, chosen_pictures(results, settings, step.pictures), step.side)
