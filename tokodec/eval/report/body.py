@@ -72,9 +72,7 @@ def _bd_rates(results: Results) -> str:
     rows = bd_rows(results)
     if not rows:
         return ""
-    about = (
-        f"<p class='stamp'>Mean difference of rate at equal PSNR; intervals over the pictures. {_stamp(results)}</p>"
-    )
+    about = f"<p class='stamp'>Mean difference of rate at equal PSNR; intervals over the pictures. {_stamp(results)}</p>"
     head = ("contestant", f"against {anchor(results)}", "95 % interval", "over")
     return f"<h3>BD-rate against {escape(anchor(results))}</h3>{table(head, rows)}{about}"
 
