@@ -20,7 +20,7 @@ ROOMS = ("tokenizers", "codecs", "eval", "pretrained")
 FLOORS = (
     {"errors", "numerics"},
     {"licences"},
-    {"atomic", "checkpoint", "pool"},
+    {"atomic", "checkpoint", "pool", "page"},
     {"sequence", "storage", "settings"},
     {"codes"},
     {"api"},

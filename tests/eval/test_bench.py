@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from tokodec.errors import InputError, NoInput
 from tokodec.eval import suite as suites
 from tokodec.eval.contestants import BASELINES, Baseline
 from tokodec.eval.journal import Journal
+from tokodec.eval.measures import MEASURES, Measure
 from tokodec.eval.protocol import protocol_of
 from tokodec.eval.suite import Entry, Suite, find_suite, load
+from tokodec.eval.work import code
 
 COMMAND = ("bench", "run", "pictures", "-m", "hyperprior_vr_test", "-m", "vq_test", "--baselines", "jpeg,webp_ds2", "-o", "out", "--quiet")
 SHARED = Path(__file__).parents[3] / "shared"
@@ -42,14 +45,31 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+class Alone:
+    """Instead of a pool, the work in this process: starting Python several times takes longer than all of it."""
+
+    def __init__(self, workers: int, prepare: Callable[[], Callable[[Any], Any]], *, preload: Sequence[str]) -> None:
+        self.work = prepare()
+
+    def __enter__(self) -> "Alone":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map(self, jobs: Iterable[Any]) -> "Iterator[Future[Any]]":
+        for job in jobs:
+            future: Future[Any] = Future()
+            try:
+                future.set_result(self.work(job))
+            except Exception as error:  # noqa: BLE001 - as a worker does
+                future.set_exception(error)
+            yield future
+
+
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers as threads of this process: starting Python four times takes longer than all the work."""
-
-    def pool(workers: int, _context: object, *, initializer: Any, initargs: Any) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(1, initializer=initializer, initargs=initargs)
-
-    monkeypatch.setattr("tokodec.eval.run.ProcessPoolExecutor", pool)
+    monkeypatch.setattr("tokodec.eval.run.Pool", Alone)
 
 
 def results(path: str = "out/results.json") -> dict[str, Any]:
@@ -63,17 +83,18 @@ def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_a_run_writes_everything_and_runs_again_for_nothing(folder: Path, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main.run(COMMAND) == 0
-    assert {p.name for p in Path("out").iterdir()} == {"journal.jsonl", "results.json", "results.csv", "results.md", "rd.png", "rd.svg"}
+    made = {p.name for p in Path("out").iterdir() if p.is_file()}
+    assert made == {"journal.jsonl", "results.json", "results.csv", "results.md", "rd.png", "rd.svg"}
     first = results()
     assert len(first["rows"]) == 2 * (13 + 1 + 14 + 11)
     assert all(row["error"] is None for row in first["rows"])
     assert all(row["ms_ssim"] is None for row in first["rows"]), "too small for five scales"
     assert all(0 < row["ssim"] <= 1 for row in first["rows"])
     assert len(Path("out/results.csv").read_text().splitlines()) == len(first["rows"]) + 1
-    monkeypatch.setattr("tokodec.eval.run._measured", lambda *_: pytest.fail("computed twice"))
-    files = {p.name: p.read_bytes() for p in Path("out").iterdir()}
+    monkeypatch.setattr("tokodec.eval.run.Pool", lambda *_, **__: pytest.fail("computed twice"))
+    files = {p.name: p.read_bytes() for p in Path("out").iterdir() if p.is_file()}
     assert main.run(COMMAND) == 0
-    assert {p.name: p.read_bytes() for p in Path("out").iterdir()} == files
+    assert {p.name: p.read_bytes() for p in Path("out").iterdir() if p.is_file()} == files
 
 
 def test_bytes_are_those_of_whole_files(folder: Path, alone: None) -> None:
@@ -94,7 +115,8 @@ def test_weights_elsewhere_take_part_under_their_place(folder: Path, alone: None
     assert bytes_of["dir:mine"] == bytes_of["vq_test"]
 
 
-def test_a_killed_run_goes_on_and_ends_alike(folder: Path, alone: None) -> None:
+def test_a_killed_run_goes_on_and_ends_alike(folder: Path, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that was coded is coded again, and no figure, not even a time, differs from those of a run that was not killed."""
     short = ("bench", "run", "pictures", "-m", "vq_test", "--baselines", "jpeg", "--quiet", "-o")
     command = [sys.executable, "-m", "tokodec.cli.main", *short, "out"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -105,12 +127,67 @@ def test_a_killed_run_goes_on_and_ends_alike(folder: Path, alone: None) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = journal.read_bytes()
+    assert before.count(b"\n") > 5
     journal.write_bytes(before + b'{"contestant": "jp')  # as if the kill had torn a line
+    coded: list[Any] = []
+    monkeypatch.setattr("tokodec.eval.work.code", lambda c, p, s: coded.append((c.name, s)) or code(c, p, s))
     assert main.run((*short, "out")) == 0
     assert journal.read_bytes().startswith(before[: before.rindex(b"\n")])
     resumed = results()
-    assert main.run((*short, "whole")) == 0
-    assert untimed(resumed["rows"]) == untimed(results("whole/results.json")["rows"])
+    assert len(coded) <= len(resumed["rows"]) - (before.count(b"\n") - 1)
+    coded.clear()
+    assert main.run((*short, "whole", "--cache", "out/cache")) == 0
+    assert coded == []
+    assert {k: v for k, v in resumed.items() if k != "command"} == {
+        k: v for k, v in results("whole/results.json").items() if k != "command"
+    }
+    assert Path("out/results.md").read_bytes() == Path("whole/results.md").read_bytes()
+
+
+def test_a_new_measure_codes_nothing(folder: Path, alone: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    short = ("bench", "run", "pictures", "-m", "vq_test", "--quiet", "-o")
+    assert main.run((*short, "out")) == 0
+    monkeypatch.setattr("tokodec.eval.work.code", lambda *_: pytest.fail("coded again"))
+    more = {
+        **MEASURES,
+        "largest": Measure(compute=lambda p: float(np.abs(p.original.astype(int) - p.decoded).max()), unit="", definition="d"),
+    }
+    for module in ("measures", "work", "protocol", "summary"):
+        monkeypatch.setattr(f"tokodec.eval.{module}.MEASURES", more)
+    assert main.run((*short, "out")) == 2
+    assert "--cache out/cache it codes nothing again" in capfd.readouterr().err
+    assert main.run((*short, "more", "--cache", "out/cache")) == 0
+    assert all(row["largest"] > 0 for row in results("more/results.json")["rows"])
+
+
+def test_what_is_kept_can_be_damaged_or_unwanted(folder: Path, alone: None) -> None:
+    short = ("bench", "run", "pictures", "-m", "vq_test", "--quiet", "-o")
+    assert main.run((*short, "out")) == 0
+    for path in Path("out/cache").rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:-40])
+    assert main.run((*short, "again", "--cache", "out/cache")) == 0
+    assert untimed(results()["rows"]) == untimed(results("again/results.json")["rows"])
+    assert main.run((*short, "none", "--cache", "none")) == 0
+    assert not Path("none/cache").exists()
+
+
+def test_processes_of_their_own_and_one_that_is_lost(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real pool: rows come in order, and what a picture does to a process is that picture's failure."""
+    Path("pictures/c.png").write_bytes(b"no picture")
+    assert main.run(("bench", "run", "pictures", "-m", "vq_test", "-o", "out", "--quiet", "-j", "2")) == 3
+    errors = {row["picture"]: row["error"] for row in results()["rows"]}
+    assert (errors["a.png"], errors["b.png"]) == (None, None)
+    assert errors["c.png"].startswith("UnsupportedInput: ")
+
+
+def test_a_picture_that_changes_under_way_fails(folder: Path, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = suites.find_suite("pictures", None)
+    paint(Path("pictures/b.png"), 50, 70, 9)
+    monkeypatch.setattr("tokodec.eval.suite.find_suite", lambda *_: whole)
+    assert main.run(("bench", "run", "pictures", "-m", "vq_test", "-o", "out", "--quiet")) == 3
+    errors = [row["error"] for row in results()["rows"]]
+    assert errors[0] is None
+    assert "b.png: has changed since the run began" in errors[1]
 
 
 def test_results_of_another_protocol_are_not_mixed(folder: Path, alone: None, capfd: pytest.CaptureFixture[str]) -> None:
@@ -186,7 +263,7 @@ def test_a_torn_journal_loses_its_last_line_alone(tmp_path: Path) -> None:
         assert Journal(tmp_path, protocol).rows == {}
         assert path.read_bytes() == whole[: whole.index(b"\n") + 1]
     path.write_bytes(whole)
-    assert Journal(tmp_path, protocol).done("c", "i", 0.5, "p")
+    assert Journal(tmp_path, protocol).done("c", "i") == {(0.5, "p")}
 
 
 def test_crop_rules(tmp_path: Path) -> None:

@@ -9,17 +9,14 @@ from typing import Annotated, Any
 from typer import Argument, Option, Typer
 
 from tokodec.cli import talk
-from tokodec.cli.options import flat
+from tokodec.cli.meter import Meter
+from tokodec.cli.options import Telling, flat
+from tokodec.cli.report import export, report
 from tokodec.errors import InputError
 
 SOME_FAILED = 3
 
 bench = Typer(help="Measure models beside classical codecs.", no_args_is_help=True, rich_markup_mode=None)
-
-
-@bench.callback()
-def _group() -> None:
-    """Keeps ``run`` a verb of its own while it is the only one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,50 +28,79 @@ class Contest:
     anchor: Annotated[str | None, Option(metavar="NAME", help="Of BD-rates; by default the first baseline, else the first model.")] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a benchmark runs, and what it keeps."""
+
+    output: Annotated[Path | None, Option("--output", "-o", metavar="DIR", help="Where results go, and where a run continues.")] = None
+    data: Annotated[Path | None, Option(metavar="FOLDER", help="The folder that holds a suite's pictures.")] = None
+    cache: Annotated[
+        str | None, Option(metavar="FOLDER|none", help="Where decoded pictures are kept, so that nothing is coded twice; DIR/cache.")
+    ] = None
+    jobs: Annotated[int, Option("--jobs", "-j", min=1, metavar="N", help="Processes, of one thread each.")] = 1
+    device: Annotated[str, Option(metavar="NAME", help="cpu; cuda: all there are, one a process in turn; cuda:1 ...")] = "cpu"
+
+    def folder(self) -> Path:
+        """Of the results. Raises InputError."""
+        if self.output is None:
+            raise InputError("name the folder of the results with -o")
+        return self.output
+
+    def kept(self) -> Path | None:
+        """The folder of decoded pictures."""
+        return None if self.cache == "none" else self.folder() / "cache" if self.cache is None else Path(self.cache)
+
+
 def run(
     suite: Annotated[str, Argument(metavar="SUITE", help="A suite of eval/, such as kodak; a TOML file; or a folder of pictures.")],
     *,
     contest: Contest,
-    output: Annotated[Path | None, Option("--output", "-o", metavar="DIR", help="Where results go, and where a run continues.")] = None,
-    data: Annotated[Path | None, Option(metavar="FOLDER", help="The folder that holds a suite's pictures.")] = None,
-    jobs: Annotated[int, Option("--jobs", "-j", min=1, metavar="N", help="Processes, of one thread each.")] = 1,
-    quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors and the tables.")] = False,
+    place: Place,
+    telling: Telling,
     json: Annotated[bool, Option("--json", help="Print the JSON of the results instead of tables.")] = False,
 ) -> int:
     """Code every picture with every model and baseline, decode it, and measure.
 
     Whole files, 8-bit RGB. Writes results.json, results.csv, results.md, rd.png and rd.svg into DIR. After an interruption the same
-    command goes on where it stood. Exit code 3 when some pictures failed.
+    command goes on where it stood. tokodec bench report DIR makes a page of it. Exit code 3 when some pictures failed.
     """
-    if output is None:
-        raise InputError("name the folder of the results with -o")
+    output = place.folder()
     from tokodec import files
     from tokodec.eval import plot
     from tokodec.eval.contestants import Named
+    from tokodec.eval.devices import devices
     from tokodec.eval.run import Run, carry_out
     from tokodec.eval.suite import find_suite
 
     plot.require()
-    found, entries = find_suite(suite, data)
+    found, entries = find_suite(suite, place.data)
     classical = [name.strip() for name in contest.baselines.split(",") if name.strip()]
     named = [Named(name=n, baseline=True) for n in classical]
     named += [Named(name=n, baseline=False, qualities=found.qualities) for n in contest.models or [files.DEFAULT_MODEL]]
     if len({n.name for n in named}) < len(named):
         raise InputError("a model or baseline is named twice")
-    done = carry_out(Run(suite=found, entries=entries, contestants=named, folder=output, jobs=jobs), lambda *told: _tell(quiet, *told))
+    asked = Run(
+        suite=found,
+        entries=entries,
+        contestants=named,
+        folder=output,
+        kept=place.kept(),
+        jobs=place.jobs,
+        devices=devices(place.device),
+    )
+    meter = Meter(telling)
+    try:
+        done = carry_out(asked, meter)
+    finally:
+        meter.close()
     _write(done, output, contest.anchor or done.contestants[0]["name"], json)
+    if not telling.quiet:
+        talk.say(f"tokodec bench report {shlex.quote(str(output))} makes a page of it, with the pictures")
     return SOME_FAILED if done.failed else 0
 
 
-bench.command()(flat(run))
-
-
-def _tell(quiet: bool, count: int, total: int, row: dict[str, Any]) -> None:
-    where = f"{row['contestant']} at {row['setting']}, {row['picture']}"
-    if row["error"] is not None:
-        talk.say(f"tokodec: {where}: {row['error']}")
-    elif not quiet:
-        talk.say(f"{count}/{total}  {where}: {row['bpp']:.3f} bpp, {row['psnr']:.2f} dB")
+for _verb in (run, report, export):
+    bench.command()(flat(_verb))
 
 
 def _write(done: Any, output: Path, anchor: str, json: bool) -> None:

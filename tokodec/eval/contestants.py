@@ -40,13 +40,13 @@ class Contestant(ABC):
 
 
 class Model(Contestant):
-    """A codec or a discrete tokenizer of ours, on the CPU in stable numerics: .tkd files, read back as anyone would.
+    """A codec or a discrete tokenizer of ours in stable numerics: .tkd files, read back as anyone would.
 
-    ``name``: of the zoo, or of weights elsewhere, ``dir:FOLDER``, which are shown under that name.
+    ``name``: of the zoo, or of weights elsewhere, ``dir:FOLDER``, which are shown under that name. ``device``: as torch names it.
     """
 
-    def __init__(self, name: str, qualities: Sequence[float]) -> None:
-        self._machine = files.Machine()
+    def __init__(self, name: str, qualities: Sequence[float], device: str = "cpu") -> None:
+        self._machine = files.Machine(device=device)
         elsewhere = ":" in name
         self.name = name if elsewhere else resolve(name)
         info = model_info(self._machine.codec(name).name if elsewhere else name)
@@ -62,7 +62,9 @@ class Model(Contestant):
         return files.decode(data, files.Given(self._codec), self._machine).rgb
 
     def identity(self) -> dict[str, Any]:
-        return {"kind": "model", "fingerprint": self._codec.fingerprint.hex(), "numerics": "stable"}
+        kind = self._machine.device.partition(":")[0]
+        elsewhere = {} if kind == "cpu" else {"device": kind}  # the bytes are the same; the last digits of pixels need not be
+        return {"kind": "model", "fingerprint": self._codec.fingerprint.hex(), "numerics": "stable"} | elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +148,6 @@ class Named:
     baseline: bool
     qualities: tuple[float, ...] = ()
 
-    def make(self) -> Contestant:
-        """Loads what is needed. Raises InputError, ModelNotFound."""
-        return Baseline(self.name) if self.baseline else Model(self.name, self.qualities)
+    def make(self, device: str = "cpu") -> Contestant:
+        """Loads what is needed; ``device``: of models. Raises InputError, ModelNotFound."""
+        return Baseline(self.name) if self.baseline else Model(self.name, self.qualities, device)

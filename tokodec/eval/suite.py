@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,14 +105,14 @@ def _all(folder: Path) -> list[Entry]:
     paths = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in INPUT_SUFFIXES) if folder.is_dir() else []
     if not paths:
         raise NoInput(f"no pictures in {folder}")
-    return [Entry(path=path, name=path.name, sha256=_hash(path)) for path in paths]
+    return _entries(paths)
 
 
 def _those(files: Sequence[File], data: Path) -> list[Entry]:
     missing = [file.name for file in files if not (data / file.name).is_file()]
     if missing:
         raise NoInput(f"{data} lacks {len(missing)} of the suite's {len(files)} pictures, first {missing[0]}")
-    entries = [Entry(path=data / file.name, name=file.name, sha256=_hash(data / file.name)) for file in files]
+    entries = _entries([data / file.name for file in files])
     for file, entry in zip(files, entries, strict=True):
         if not entry.sha256.startswith(file.sha256):
             raise InputError(
@@ -120,5 +121,13 @@ def _those(files: Sequence[File], data: Path) -> list[Entry]:
     return entries
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _entries(paths: Sequence[Path]) -> list[Entry]:
+    """Several are read at a time: hashing leaves the interpreter to others."""
+    with ThreadPoolExecutor() as pool:
+        return [Entry(path=path, name=path.name, sha256=found) for path, found in zip(paths, pool.map(hash_of, paths), strict=True)]
