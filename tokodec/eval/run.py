@@ -17,7 +17,9 @@ import torch
 from tokodec.errors import TokodecError
 from tokodec.eval.contestants import Contestant, Named
 from tokodec.eval.journal import Journal
-from tokodec.eval.measures import MEASURES
+from tokodec.eval.measure import Case, RowMeasure, SetMeasure
+from tokodec.eval.measures import ALWAYS, MEASURES
+from tokodec.eval.observations import Observations
 from tokodec.eval.protocol import protocol_of
 from tokodec.eval.suite import Entry, Suite, load
 from tokodec.metrics.structure import Comparison
@@ -25,22 +27,24 @@ from tokodec.metrics.structure import Comparison
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A suite, its pictures, who takes part, where results go, and how many processes work."""
+    """A suite, its pictures, who takes part, where results go, what is measured, and how many processes work."""
 
     suite: Suite
     entries: Sequence[Entry]
     contestants: Sequence[Named]
     folder: Path
+    measures: Sequence[str] = ALWAYS
     jobs: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What a run gives: its protocol, who took part (name, identity, settings), and a row for each job, in order."""
+    """What a run gives: its protocol, who took part (name, identity, settings), a row for each job, in order, and where it lies."""
 
     protocol: dict[str, Any]
     contestants: list[dict[str, Any]]
     rows: list[dict[str, Any]]
+    folder: Path
 
     @property
     def failed(self) -> int:
@@ -54,7 +58,7 @@ Told = Callable[[int, int, dict[str, Any]], None]
 
 def carry_out(run: Run, told: Told) -> Done:
     """Do what is not done yet, and return everything. Raises InputError for a folder of another protocol."""
-    protocol = protocol_of(run.suite, run.entries)
+    protocol = protocol_of(run.suite, run.entries, run.measures)
     journal = Journal(run.folder, protocol)
     taking_part: list[dict[str, Any]] = []
     jobs: list[list[tuple[float | None, Entry]]] = []
@@ -71,14 +75,14 @@ def carry_out(run: Run, told: Told) -> Done:
             count += 1
             told(count, total, row)
     wanted = [(c["name"], c["identity"], setting, e.name) for c in taking_part for setting in c["settings"] for e in run.entries]
-    return Done(protocol=protocol.row(), contestants=taking_part, rows=[journal.rows[key] for key in wanted])
+    return Done(protocol=protocol.row(), contestants=taking_part, rows=[journal.rows[key] for key in wanted], folder=run.folder)
 
 
 def _rows(run: Run, named: Named, pairs: Sequence[tuple[float | None, Entry]]) -> Iterator[dict[str, Any]]:
     """Results as they come, out of processes of this contestant's own: their peak memory is its own, too."""
     if not pairs:
         return
-    pool = ProcessPoolExecutor(min(run.jobs, len(pairs)), get_context("spawn"), initializer=_start, initargs=(named, run.suite))
+    pool = ProcessPoolExecutor(min(run.jobs, len(pairs)), get_context("spawn"), initializer=_start, initargs=(named, run))
     try:
         futures: list[Future[dict[str, Any]]] = [pool.submit(_job, setting, entry) for setting, entry in pairs]
         for future in as_completed(futures):
@@ -87,15 +91,15 @@ def _rows(run: Run, named: Named, pairs: Sequence[tuple[float | None, Entry]]) -
         pool.shutdown(cancel_futures=True)
 
 
-_at_work: tuple[Contestant, Suite] | None = None
+_at_work: tuple[Contestant, Run] | None = None
 """Of a worker process."""
 
 
-def _start(named: Named, suite: Suite) -> None:
+def _start(named: Named, run: Run) -> None:
     global _at_work  # noqa: PLW0603  what a process pool's initializer is for
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    _at_work = named.make(), suite
+    _at_work = named.make(), run
 
 
 def _end_with_parent() -> None:
@@ -108,34 +112,43 @@ def _end_with_parent() -> None:
 
 def _job(setting: float | None, entry: Entry) -> dict[str, Any]:
     assert _at_work is not None
-    contestant, suite = _at_work
+    contestant, run = _at_work
     row = {"contestant": contestant.name, "identity": _identity(contestant), "setting": setting, "picture": entry.name, "error": None}
     try:
-        return row | _measured(contestant, suite, setting, entry)
+        return row | _measured(row, contestant, run, entry)
     except (TokodecError, OSError, ValueError, RuntimeError, MemoryError) as error:
         return row | {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
 
 
-def _measured(contestant: Contestant, suite: Suite, setting: float | None, entry: Entry) -> dict[str, Any]:
-    picture = load(entry, suite)
+def _measured(row: dict[str, Any], contestant: Contestant, run: Run, entry: Entry) -> dict[str, Any]:
+    picture = load(entry, run.suite)
     start = time.perf_counter()
-    data = contestant.encode(picture, setting)
+    data = contestant.encode(picture, row["setting"])
     middle = time.perf_counter()
     decoded = contestant.decode(data)
     stop = time.perf_counter()
     if decoded.shape != picture.shape:
         raise ValueError(f"{picture.shape[1]}x{picture.shape[0]} pixels went in and {decoded.shape[1]}x{decoded.shape[0]} came out")
-    pictures = Comparison(picture, decoded)
+    case = Case(pictures=Comparison(picture, decoded), data=data, contestant=contestant)
     return {
         "width": picture.shape[1],
         "height": picture.shape[0],
         "bytes": len(data),
         "bpp": 8 * len(data) / (picture.shape[0] * picture.shape[1]),
-        **{name: measure(pictures) for name, measure in MEASURES.items()},
+        **_values(row, case, run),
         "encode_seconds": middle - start,
         "decode_seconds": stop - middle,
         "peak_bytes": _peak(),
     }
+
+
+def _values(row: dict[str, Any], case: Case, run: Run) -> dict[str, float | None]:
+    """A number a measure; of those of the whole suite None, and what they need is kept."""
+    wanted = {name: MEASURES[name] for name in run.measures}
+    kept = {measure.kept: measure for measure in wanted.values() if isinstance(measure, SetMeasure)}
+    for name, measure in kept.items():
+        Observations(run.folder).keep(row, name, measure.observe(case))
+    return {name: measure(case) if isinstance(measure, RowMeasure) else None for name, measure in wanted.items()}
 
 
 def _peak() -> int | None:
