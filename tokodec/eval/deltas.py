@@ -10,13 +10,14 @@ from jaxtyping import Float
 from tokodec.errors import InputError
 from tokodec.eval.curves import Curves, curves, rated, sign_of
 from tokodec.eval.run import Done
-from tokodec.metrics.bd_rate import EVERYWHERE, PSNR_BOUNDS, Bounds, Curve, Overlap, bd_quality, bd_rate, overlap, rate_overlap
+from tokodec.metrics.bd_draws import Sampled, bd_quality_draws, bd_rate_draws
+from tokodec.metrics.bd_rate import EVERYWHERE, PSNR_BOUNDS, Curve, Overlap, bd_quality, bd_rate, overlap, rate_overlap
 from tokodec.metrics.cubic import AkimaCubic, Cubic, MonotoneCubic
 from tokodec.metrics.resampling import resamplings
 
 INTERPOLANTS: Mapping[str, type[Cubic]] = {"PCHIP": MonotoneCubic, "Akima": AkimaCubic}
 MAIN = "psnr"
-"""The measure whose deltas have intervals and both interpolations; of others there is the BD-rate by PCHIP alone."""
+"""The measure whose deltas are taken both ways, by both interpolations; of others there is the BD-rate by PCHIP."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Delta:
     qualities that both reach; of BD-quality, the bpp. ``share``: of what both cover together, 0 to 1.
     """
 
-    contestant: str
+    contestant: str = ""
     measure: str
     figure: str
     interpolation: str
@@ -51,103 +52,77 @@ def deltas(done: Done, anchor: str) -> list[Delta]:
 
 def _all(protocol: Mapping[str, Any], anchor: Curves, test: Curves) -> Iterator[Delta]:
     for measure in rated(protocol):
-        for ask in _asked(protocol, measure):
-            yield ask.answer(anchor, test)
+        for figure in _figures(protocol, measure):
+            yield figure.of(anchor, test)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Question:
-    """``compute`` and ``shared`` of two curves; ``draws``: how much pictures weigh in each resampling, none without an interval."""
+class _Figure:
+    """``compute`` and ``shared`` of two curves; ``draws``: the same as ``compute`` of many at once, where there is an interval."""
 
-    measure: str
-    figure: str
-    interpolation: str
-    unit: str
-    over_unit: str
-    sign: int
+    delta: Delta
     compute: Callable[[Curve, Curve], float]
     shared: Callable[[Curve, Curve], Overlap]
-    sampled: bool
+    draws: Callable[[Sampled, Sampled], Float[np.ndarray, " draws"]] | None
+    sign: int = 1
+    """Of what ``shared`` gives."""
 
-    def answer(self, anchor: Curves, test: Curves) -> Delta:
-        empty = Delta(
-            contestant=test.contestant,
-            measure=self.measure,
-            figure=self.figure,
-            interpolation=self.interpolation,
-            unit=self.unit,
-            over_unit=self.over_unit,
-        )
-        reason = _impossible(anchor, test, self.measure)
+    def of(self, anchor: Curves, test: Curves) -> Delta:
+        """Or why there is none."""
+        measure, empty = self.delta.measure, replace(self.delta, contestant=test.contestant)
+        reason = _impossible(anchor, test, measure)
         if reason:
             return replace(empty, reason=reason)
-        count = len(anchor.pictures)
-        whole = np.full(count, 1 / count)
-        one, other = (_curve(c, self.measure, whole) for c in (anchor, test))
-        if one is None or other is None:
-            return replace(empty, reason="the settings give a single rate or quality")
-        shared = self.shared(one, other)
-        empty = replace(empty, share=shared.share)
         try:
+            one, other = (_curve(c, measure) for c in (anchor, test))
+            shared = self.shared(one, other)
+            empty = replace(empty, share=shared.share)
             value = self.compute(one, other)
         except InputError as error:
             return replace(empty, reason=str(error))
-        low, high = self._interval(anchor, test) if self.sampled else (None, None)
-        over = sorted(self._shown(v) for v in (shared.low, shared.high))
+        low, high = self._interval(anchor, test)
+        over = sorted((self.sign * shared.low, self.sign * shared.high))
         return replace(empty, value=value, low=low, high=high, over=(over[0], over[1]))
 
-    def _shown(self, value: float) -> float:
-        return self.sign * value if self.figure == "BD-rate" else value
-
-    def _interval(self, anchor: Curves, test: Curves) -> tuple[float, float]:
-        found: list[float] = []
-        for weights in resamplings(len(anchor.pictures)):
-            one, other = (_curve(c, self.measure, weights) for c in (anchor, test))
-            try:
-                found += [self.compute(one, other)] if one is not None and other is not None else []
-            except InputError:  # a draw whose curves do not overlap says nothing
-                continue
-        low, high = np.percentile(found, [2.5, 97.5])
+    def _interval(self, anchor: Curves, test: Curves) -> tuple[float | None, float | None]:
+        """Of the draws whose curves overlap enough; the others say nothing."""
+        if self.draws is None or len(anchor.pictures) < 2:
+            return None, None
+        found = self.draws(*(_sampled(c, self.delta.measure) for c in (anchor, test)))
+        known = found[np.isfinite(found)]
+        if not len(known):
+            return None, None
+        low, high = np.percentile(known, [2.5, 97.5])
         return float(low), float(high)
 
 
-def _asked(protocol: Mapping[str, Any], measure: str) -> Iterator[_Question]:
-    sign, unit = sign_of(protocol, measure), str(protocol["measures"][measure].get("unit", ""))
-    bounds = PSNR_BOUNDS if measure == MAIN else EVERYWHERE
-    for name, interpolant in INTERPOLANTS.items():
-        if measure == MAIN or name == "PCHIP":
-            yield _Question(
-                measure=measure,
-                figure="BD-rate",
-                interpolation=name,
-                unit="%",
-                over_unit=unit,
-                sign=sign,
-                compute=_rate(bounds, interpolant),
-                shared=lambda one, other: overlap(one, other, bounds),
-                sampled=measure == MAIN,
-            )
-    for name, interpolant in INTERPOLANTS.items():
-        if measure == MAIN:
-            yield _Question(
-                measure=measure,
-                figure="BD-quality",
-                interpolation=name,
-                unit=unit,
-                over_unit="bpp",
-                sign=sign,
-                compute=_quality(interpolant),
-                shared=rate_overlap,
-                sampled=True,
-            )
+def _figures(protocol: Mapping[str, Any], measure: str) -> Iterator[_Figure]:
+    unit, sign = str(protocol["measures"][measure].get("unit", "")), sign_of(protocol, measure)
+    yield _rate(measure, unit, sign, "PCHIP")
+    if measure == MAIN:
+        yield _rate(measure, unit, sign, "Akima")
+        yield from (_quality(measure, unit, name) for name in INTERPOLANTS)
 
 
-def _rate(bounds: Bounds, interpolant: type[Cubic]) -> Callable[[Curve, Curve], float]:
-    return lambda one, other: bd_rate(one, other, bounds, interpolant)
+def _rate(measure: str, unit: str, sign: int, name: str) -> _Figure:
+    bounds, interpolant = PSNR_BOUNDS if measure == MAIN else EVERYWHERE, INTERPOLANTS[name]
+    return _Figure(
+        delta=Delta(measure=measure, figure="BD-rate", interpolation=name, unit="%", over_unit=unit),
+        compute=lambda one, other: bd_rate(one, other, bounds, interpolant),
+        shared=lambda one, other: overlap(one, other, bounds),
+        draws=lambda one, other: bd_rate_draws(one, other, bounds, interpolant),
+        sign=sign,
+    )
 
 
-def _quality(interpolant: type[Cubic]) -> Callable[[Curve, Curve], float]:
-    return lambda one, other: bd_quality(one, other, interpolant)
+def _quality(measure: str, unit: str, name: str) -> _Figure:
+    interpolant = INTERPOLANTS[name]
+    return _Figure(
+        delta=Delta(measure=measure, figure="BD-quality", interpolation=name, unit=unit, over_unit="bpp"),
+        compute=lambda one, other: bd_quality(one, other, interpolant),
+        shared=rate_overlap,
+        draws=lambda one, other: bd_quality_draws(one, other, interpolant),
+    )
 
 
 def _impossible(anchor: Curves, test: Curves, measure: str) -> str:
@@ -159,9 +134,13 @@ def _impossible(anchor: Curves, test: Curves, measure: str) -> str:
     return f"pictures without a value of {measure}" if missing else ""
 
 
-def _curve(own: Curves, measure: str, weights: Float[np.ndarray, " pictures"]) -> Curve | None:
-    """Of means at equal setting; None where all settings give one rate or one quality."""
-    bpp, quality = own.bpp @ weights, own.values[measure] @ weights
-    if len(set(bpp.tolist())) < 2 or len(set(quality.tolist())) < 2:
-        return None
-    return Curve(bpp=tuple(bpp.tolist()), psnr=tuple(quality.tolist()))
+def _curve(own: Curves, measure: str) -> Curve:
+    """Of means at equal setting. Raises InputError where all settings give one rate or one quality."""
+    return Curve(bpp=tuple(own.bpp.mean(1).tolist()), psnr=tuple(own.values[measure].mean(1).tolist()))
+
+
+def _sampled(own: Curves, measure: str) -> Sampled:
+    """Curves of resampled pictures. Settings that give the same files throughout count once."""
+    _, first = np.unique(own.bytes, axis=0, return_index=True)
+    weights = resamplings(len(own.pictures))
+    return Sampled(bpp=weights @ own.bpp[first].T, quality=weights @ own.values[measure][first].T)

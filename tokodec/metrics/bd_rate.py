@@ -66,7 +66,7 @@ def bd_rate(anchor: Curve, test: Curve, bounds: Bounds = PSNR_BOUNDS, interpolan
     the qualities within bounds that one of them reaches.
     """
     shared = overlap(anchor, test, bounds).held("quality", "dB" if bounds == PSNR_BOUNDS else "")
-    one, other = (_integral(_log_rate(curve), shared, interpolant) for curve in (anchor, test))
+    one, other = (_mean(_log_rate(curve), shared, interpolant) for curve in (anchor, test))
     return 100 * math.expm1(other - one)
 
 
@@ -77,7 +77,7 @@ def bd_quality(anchor: Curve, test: Curve, interpolant: type[Cubic] = MonotoneCu
     """
     shared = rate_overlap(anchor, test)
     inside = Overlap(low=math.log(shared.low), high=math.log(shared.high), share=shared.share).held("logarithm of rate")
-    one, other = (_integral(_quality(curve), inside, interpolant) for curve in (anchor, test))
+    one, other = (_mean(_quality(curve), inside, interpolant) for curve in (anchor, test))
     return other - one
 
 
@@ -122,7 +122,9 @@ def _quality(curve: Curve) -> Points:
     return points
 
 
-def _integral(points: Points, over: Overlap, interpolant: type[Cubic]) -> float:
-    """The mean between two bounds."""
-    x = np.array(sorted(points))
-    return interpolant(x, np.array([points[v] for v in x.tolist()])).integral(over.low, over.high) / (over.high - over.low)
+def _mean(points: Points, over: Overlap, interpolant: type[Cubic]) -> float:
+    """Between two bounds."""
+    x = np.array([sorted(points)])
+    y = np.array([[points[v] for v in x[0].tolist()]])
+    low, high = np.array([over.low]), np.array([over.high])
+    return float(interpolant(x, y).integral(low, high)[0]) / (over.high - over.low)
