@@ -18,13 +18,12 @@ from tokodec import catalogue
 from tokodec.cli import main
 from tokodec.errors import InputError, NoInput
 from tokodec.eval import suite as suites
-from tokodec.eval.contestants import BASELINES, Baseline
 from tokodec.eval.journal import Journal
+from tokodec.eval.measures import defaults
 from tokodec.eval.protocol import protocol_of
 from tokodec.eval.suite import Entry, Suite, find_suite, load
 
 COMMAND = ("bench", "run", "pictures", "-m", "hyperprior_vr_test", "-m", "vq_test", "--baselines", "jpeg,webp_ds2", "-o", "out", "--quiet")
-SHARED = Path(__file__).parents[3] / "shared"
 
 
 def paint(path: Path, height: int, width: int, seed: int = 0) -> None:
@@ -69,6 +68,8 @@ def test_a_run_writes_everything_and_runs_again_for_nothing(folder: Path, alone:
     assert all(row["error"] is None for row in first["rows"])
     assert all(row["ms_ssim"] is None for row in first["rows"]), "too small for five scales"
     assert all(0 < row["ssim"] <= 1 for row in first["rows"])
+    assert set(first["protocol"]["measures"]) == set(defaults()) >= {"psnr", "ssim", "ms_ssim"}
+    assert {p.name for p in Path("out").iterdir() if p.is_dir()} == set(), "nothing is kept that no measure asks for"
     assert len(Path("out/results.csv").read_text().splitlines()) == len(first["rows"]) + 1
     monkeypatch.setattr("tokodec.eval.run._measured", lambda *_: pytest.fail("computed twice"))
     files = {p.name: p.read_bytes() for p in Path("out").iterdir()}
@@ -130,6 +131,39 @@ def test_a_picture_that_fails_is_counted_in_the_title(folder: Path, alone: None)
     assert sum(row["error"] is None for row in found["rows"]) + sum(row["error"] is not None for row in found["rows"]) == 45
 
 
+def test_measures_of_the_whole_suite_and_of_files(folder: Path, alone: None) -> None:
+    command = (
+        "bench",
+        "run",
+        "pictures",
+        "-m",
+        "vq_test",
+        "--baselines",
+        "png",
+        "--quiet",
+        "--measures",
+        "bits_raw,codebook_usage,psnr",
+        "-o",
+        "out",
+    )
+    assert main.run(command) == 0
+    found = results()
+    assert list(found["protocol"]["measures"]) == ["psnr", "codebook_usage", "bits_raw"]
+    values = {p["contestant"]: p["values"] for p in found["points"]}
+    assert values["png"]["psnr"] == 100
+    assert values["png"]["codebook_usage"] is None
+    assert 0 < values["vq_test"]["codebook_usage"] <= 1
+    assert values["vq_test"]["bits_raw"] > 0
+    assert all(row["codebook_usage"] is None for row in found["rows"]), "it is of no single picture"
+    assert "| ≥ 100.00 ± 0.00 |" in Path("out/results.md").read_text()
+    before = json.dumps(found["points"])
+    assert main.run(command) == 0
+    assert json.dumps(results()["points"]) == before, "what was kept of each picture is there the next time"
+    assert main.run(("bench", "run", "pictures", "-m", "vq_test", "--quiet", "--measures", "psnr", "-o", "out")) == 2, "another protocol"
+    shutil.rmtree("out/observations")
+    assert main.run(command) == 2, "nothing is made up"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -140,6 +174,7 @@ def test_a_picture_that_fails_is_counted_in_the_title(folder: Path, alone: None)
         (("pictures", "-o", "out", "-m", "nobody"), 6, "no model 'nobody'"),
         (("pictures", "-o", "out", "--baselines", "bpg"), 2, "there is no baseline 'bpg'"),
         (("pictures", "-o", "out", "--baselines", "jpeg,jpeg"), 2, "named twice"),
+        (("pictures", "-o", "out", "--measures", "beauty"), 2, "there is no measure 'beauty'; there are psnr, "),
         (("empty", "-o", "out"), 4, "no pictures in empty"),
     ],
 )
@@ -161,18 +196,6 @@ def test_a_missing_extra_is_told_before_the_run(folder: Path, monkeypatch: pytes
 def test_an_anchor_that_does_not_take_part(folder: Path, alone: None, capfd: pytest.CaptureFixture[str]) -> None:
     assert main.run((*COMMAND, "--anchor", "avif")) == 2
     assert "avif does not take part" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize("name", [n for n in BASELINES if "avif" not in n or n == "avif"])
-def test_baselines_keep_the_size_and_grow_with_quality(folder: Path, name: str) -> None:
-    baseline, picture = Baseline(name), np.asarray(Image.open("pictures/b.png"))
-    sizes = []
-    for quality in (baseline.settings[0], baseline.settings[-1]):
-        data = baseline.encode(picture, quality)
-        assert baseline.decode(data).shape == picture.shape
-        sizes.append(len(data))
-    assert sizes[0] < sizes[1]
-    json.dumps(baseline.identity())
 
 
 def test_a_torn_journal_loses_its_last_line_alone(tmp_path: Path) -> None:
@@ -211,18 +234,3 @@ def test_suites_are_held_to_their_rules(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(NoInput):
         find_suite(str(tmp_path / "none"), None)
-
-
-@pytest.mark.skipif(not (SHARED / "anchors").is_dir(), reason="needs the anchors and Kodak, which are not part of this repository")
-@pytest.mark.parametrize(("name", "known"), [("jpeg_progressive", "jpeg420"), ("webp", "webp")])
-def test_classical_codecs_on_kodak_are_what_is_known_of_them(name: str, known: str) -> None:
-    anchors = json.loads((SHARED / "anchors" / "classical_kodak24.json").read_text())
-    baseline = Baseline(name)
-    for i in (0, 18):
-        picture = np.asarray(Image.open(SHARED / "data" / "heldout" / "kodak" / anchors["images"][i]["name"]).convert("RGB"))
-        for point in anchors["codecs"][known]["points"][::5]:
-            (row,) = [r for r in point["per_image"] if r["i"] == i]
-            data = baseline.encode(picture, point["param"])
-            mse = np.mean((baseline.decode(data).astype(float) - picture) ** 2)
-            assert abs(len(data) / row["bytes"] - 1) < 0.01
-            assert abs(10 * np.log10(255**2 / mse) - row["psnr"]) < 0.02
