@@ -96,7 +96,7 @@ def test_weights_elsewhere_take_part_under_their_place(folder: Path, alone: None
 
 
 def test_a_killed_run_goes_on_and_ends_alike(folder: Path, alone: None) -> None:
-    short = ("bench", "run", "pictures", "-m", "vq_test", "--baselines", "jpeg", "--quiet", "-o")
+    short = ("bench", "run", "pictures", "-m", "vq_test", "--baselines", "jpeg", "--measures", "psnr", "--quiet", "-o")
     command = [sys.executable, "-m", "tokodec.cli.main", *short, "out"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     journal = Path("out/journal.jsonl")
