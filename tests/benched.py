@@ -35,7 +35,9 @@ def leave(folder: Path, *, failing: bool = True) -> Results:
         {"name": name, "identity": f"{i:016}", "settings": own, "kind": "model"} for i, (name, own) in enumerate(SETTINGS.items())
     ]
     rows = [_row(c, i, setting, picture, failing) for c in contestants for i, setting in enumerate(c["settings"]) for picture in PICTURES]
+    bd = {"measure": "psnr", "figure": "BD-rate", "interpolation": "pchip", "unit": "%", "over_unit": "dB"}
     content = {
+        "anchor": "good",
         "title": f"four-v1-native (0123456789abcdef): 4 pictures, {len(rows) - failing} of {len(rows)} scored",
         "command": "tokodec bench run four/ -o out --baselines '<jpeg>'",
         "protocol": protocol,
@@ -43,8 +45,12 @@ def leave(folder: Path, *, failing: bool = True) -> Results:
         "contestants": contestants,
         "points": [_point(rows, name, setting) for name, own in SETTINGS.items() for setting in own],
         "bd_rates": [
-            {"contestant": "poor<b>", "percent": 31.4, "low": 20.0, "high": 40.0, "overlap": [28.0, 36.0], "reason": ""},
-            {"contestant": "fixed", "percent": None, "low": None, "high": None, "overlap": None, "reason": "one rate only"},
+            {"contestant": "poor<b>", "value": 31.4, "low": 20.0, "high": 40.0, "over": [28.0, 36.0], "share": 0.9, "reason": "", **bd},
+            {"contestant": "fixed", "value": None, "low": None, "high": None, "over": None, "share": None, "reason": "one rate only", **bd},
+        ],
+        "paired": [
+            {"measure": "psnr", "one": "good", "other": "poor<b>", "pictures": 4, "difference": 1.5, "low": 1.0, "high": 2.0}
+            | {"p": 0.125, "p_holm": 0.25, "wins": 1.0}
         ],
         "rows": rows,
     }
@@ -89,8 +95,8 @@ def _keep(results: Results, store: Kept) -> None:
     for i, picture in enumerate(PICTURES):
         y, x = np.arange(HEIGHT)[:, None, None], np.arange(WIDTH)[:, None]
         pixels = (128 + 100 * np.sin(x / 7 + i + np.arange(3)) * np.cos(y / 5)).astype(np.uint8)
-        store.keep(results.original(picture), Coded(pixels=pixels, figures={}))
+        store.keep(results.original(picture), Coded(pixels=pixels, figures={}, data=b""))
         for c in results.contestants:
             for setting in c["settings"]:
                 blurred = Image.fromarray(pixels).filter(ImageFilter.BoxBlur(3 - list(SETTINGS[c["name"]]).index(setting)))
-                store.keep(results.key(c, setting, picture), Coded(pixels=np.asarray(blurred), figures={}))
+                store.keep(results.key(c, setting, picture), Coded(pixels=np.asarray(blurred), figures={}, data=b""))

@@ -38,7 +38,7 @@ class Opened:
     """A page, what it said, and whom it asked."""
 
     def __init__(self, browser: Any, report: Path, **options: Any) -> None:
-        self.page = browser.new_context(**options).new_page()
+        self.page = browser.new_context(reduced_motion="reduce", **options).new_page()
         self.said: list[str] = []
         self.asked: list[str] = []
         self.page.on("console", lambda message: self.said.append(message.text))

@@ -52,12 +52,16 @@ def test_what_is_kept_comes_back_and_nothing_else_does(tmp_path: Path) -> None:
     store = Kept(tmp_path)
     assert store.find(key) is None
     assert store.size(key) is None
-    store.keep(key, Coded(pixels=pixels, figures={"bytes": 7}))
+    store.keep(key, Coded(pixels=pixels, figures={"bytes": 7}, data=b"file"))
     found = store.find(key)
     assert found is not None
     assert (found.pixels == pixels).all()
     assert found.figures == {"bytes": 7}
+    assert found.data == b"file"
     assert store.size(key) == (13, 9)
+    file = (tmp_path / key.path).with_suffix(".bin")
+    file.write_bytes(b"another")
+    assert store.find(key) is None, "a picture of one file, another beside it"
     other = Key(identity="i", setting=0.25, picture="00", crop="native")
     (tmp_path / other.path).parent.mkdir(exist_ok=True)
     (tmp_path / key.path).rename(tmp_path / other.path)
@@ -68,7 +72,7 @@ def test_what_is_kept_comes_back_and_nothing_else_does(tmp_path: Path) -> None:
 def test_a_full_disk_keeps_nothing_and_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tokodec.eval.kept.shutil.disk_usage", lambda _: type("Usage", (), {"free": 10**9})())
     key = Key(identity="i", setting=None, picture="00", crop="native")
-    Kept(tmp_path).keep(key, Coded(pixels=np.zeros((4, 4, 3), np.uint8), figures={}))
+    Kept(tmp_path).keep(key, Coded(pixels=np.zeros((4, 4, 3), np.uint8), figures={}, data=b""))
     assert Kept(tmp_path).find(key) is None
 
 
@@ -109,7 +113,7 @@ def test_large_pictures_are_shown_through_a_window_about_what_is_labelled(tmp_pa
     store = Kept(tmp_path / "cache")
     (tmp_path / "cache" / results.original("cat.png").path).unlink()
     large = np.zeros((3000, 4000, 3), np.uint8)
-    store.keep(results.original("cat.png"), Coded(pixels=large, figures={}))
+    store.keep(results.original("cat.png"), Coded(pixels=large, figures={}, data=b""))
     window = frames(results, store, 10**9, silent).windows["cat.png"]
     assert (window.left, window.top, window.right, window.bottom) == (0, 0, 2048, 2048), "the word is at 75, 50"
     assert (window.width, window.height) == (4000, 3000)

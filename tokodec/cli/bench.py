@@ -1,4 +1,4 @@
-"""tokodec bench run: measure models and classical codecs on a suite."""
+"""tokodec bench: measure models and classical codecs on a suite, and compare two results."""
 
 import shlex
 import sys
@@ -15,17 +15,25 @@ from tokodec.cli.report import export, report
 from tokodec.errors import InputError
 
 SOME_FAILED = 3
+WORSE = 9
+"""The exit code of a comparison of which a condition holds."""
 
 bench = Typer(help="Measure models beside classical codecs.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """Who takes part, and against whom BD-rates are taken."""
+    """Who takes part, against whom BD-rates are taken, and what is measured."""
 
     models: Annotated[list[str] | None, Option("--model", "-m", metavar="NAME", help="May be repeated; by default one codec.")] = None
-    baselines: Annotated[str, Option(metavar="NAME,...", help="Such as jpeg,webp,avif, each also with _ds2 and _ds4.")] = ""
+    baselines: Annotated[str, Option(metavar="NAME,...", help="Such as jpeg,webp,avif,jxl,heic, each also with _ds2 and _ds4.")] = ""
     anchor: Annotated[str | None, Option(metavar="NAME", help="Of BD-rates; by default the first baseline, else the first model.")] = None
+    measures: Annotated[str, Option(metavar="NAME,...", help="Such as psnr,lpips_alex,fid; all: what can be taken here.")] = ""
+
+    @property
+    def measured(self) -> list[str]:
+        """The names of ``measures``."""
+        return _names(self.measures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +77,14 @@ def run(
     from tokodec.eval import plot
     from tokodec.eval.contestants import Named
     from tokodec.eval.devices import devices
+    from tokodec.eval.measures import chosen
     from tokodec.eval.run import Run, carry_out
     from tokodec.eval.suite import find_suite
 
     plot.require()
+    measures = chosen(contest.measured, lambda line: talk.say(f"tokodec: {line}"))
     found, entries = find_suite(suite, place.data)
-    classical = [name.strip() for name in contest.baselines.split(",") if name.strip()]
-    named = [Named(name=n, baseline=True) for n in classical]
+    named = [Named(name=n, baseline=True) for n in _names(contest.baselines)]
     named += [Named(name=n, baseline=False, qualities=found.qualities) for n in contest.models or [files.DEFAULT_MODEL]]
     if len({n.name for n in named}) < len(named):
         raise InputError("a model or baseline is named twice")
@@ -84,11 +93,12 @@ def run(
         entries=entries,
         contestants=named,
         folder=output,
+        measures=measures,
         kept=place.kept(),
         jobs=place.jobs,
         devices=devices(place.device),
     )
-    meter = Meter(telling)
+    meter = Meter(telling, measures[0])
     try:
         done = carry_out(asked, meter)
     finally:
@@ -99,21 +109,62 @@ def run(
     return SOME_FAILED if done.failed else 0
 
 
-for _verb in (run, report, export):
+def compare(
+    old: Annotated[Path, Argument(metavar="OLD", help="results.json of a run, or its folder.")],
+    new: Annotated[Path, Argument(metavar="NEW", help="The same of another run of that protocol.")],
+    *,
+    fail_if: Annotated[
+        list[str] | None, Option(metavar="CONDITION", help='May be repeated: "psnr<-0.05", "bpp>1%", of mean differences NEW - OLD.')
+    ] = None,
+    json: Annotated[bool, Option("--json", help="Print JSON instead of a table.")] = False,
+) -> int:
+    """What changed from OLD to NEW: differences paired by contestant, setting and picture, with intervals and tests.
+
+    A condition holds if it is true of any contestant at any setting; then, and when results of OLD are lost in NEW, the exit code is 9.
+    Results of different protocols are refused (2).
+    """
+    from tokodec.eval import compared
+    from tokodec.eval.compare import compare as compare_results
+    from tokodec.eval.compare import condition, read_results
+
+    conditions = [condition(text) for text in fail_if or ()]
+    found = compare_results(read_results(old), read_results(new), [c.name for c in conditions])
+    failures = found.failures(conditions)
+    for line in (compared.to_json(found, failures) if json else compared.to_markdown(found)).splitlines():
+        talk.put(line)
+    for line in failures:
+        talk.say(f"tokodec: {line}")
+    return WORSE if failures else 0
+
+
+for _verb in (run, report, compare, export):
     bench.command()(flat(_verb))
+
+
+def _names(text: str) -> list[str]:
+    """Of a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _write(done: Any, output: Path, anchor: str, json: bool) -> None:
     from tokodec.atomic import write_whole
     from tokodec.eval import plot, summary, table
+    from tokodec.eval.deltas import deltas
+    from tokodec.eval.statistics import statistics
 
-    points = summary.points(done)
-    deltas = summary.deltas(done, anchor) if len(done.contestants) > 1 else []
-    text = table.to_json(done, points, deltas, shlex.join(["tokodec", *sys.argv[1:]]))
-    markdown = table.to_markdown(done, points, deltas, anchor)
+    figures = table.Results(
+        done=done,
+        points=summary.points(done),
+        deltas=deltas(done, anchor) if len(done.contestants) > 1 else [],
+        statistics=statistics(done, anchor),
+        anchor=anchor,
+    )
+    text, markdown = table.to_json(figures, shlex.join(["tokodec", *sys.argv[1:]])), table.to_markdown(figures)
     results = {"results.json": text.encode(), "results.csv": table.to_csv(done).encode(), "results.md": markdown.encode()}
-    if points:
-        results |= {f"rd.{suffix}": data for suffix, data in plot.plot(points, table.title(done)).items()}
+    drawn = [p for p in figures.points if p.values[figures.main] is not None]
+    if drawn:
+        known = figures.measures[figures.main]
+        results |= {f"rd.{suffix}": data for suffix, data in plot.plot(drawn, table.title(done), figures.main, known).items()}
     for name, data in results.items():
         write_whole(output / name, data)
     for line in (text if json else markdown).splitlines():

@@ -21,10 +21,10 @@ class PacedBar(talk.Bar):
 
 
 class Meter:
-    """Told of every job that is done. The end of a run closes it."""
+    """Told of every job that is done. The end of a run closes it. ``measure``: the one that is shown."""
 
-    def __init__(self, telling: Telling) -> None:
-        self._telling = telling
+    def __init__(self, telling: Telling, measure: str) -> None:
+        self._telling, self._measure = telling, measure
         self._progress: talk.Progress | None = None
 
     def __call__(self, step: "Step") -> None:
@@ -34,9 +34,13 @@ class Meter:
         time = left(step.pace)
         self._progress.start(f"{time}  {where}")
         if step.row["error"] is None:
-            self._progress.done(where, f"{step.done}/{step.total}  {time}  {where}: {_figures(step.row)}", ok=True)
+            self._progress.done(where, f"{step.done}/{step.total}  {time}  {where}: {self._figures(step.row)}", ok=True)
         else:
             self._progress.done(where, f"tokodec: {where}: {step.row['error']}", ok=False)
+
+    def _figures(self, row: Mapping[str, Any]) -> str:
+        value = row[self._measure]
+        return f"{row['bpp']:.3f} bpp, {self._measure} {'-' if value is None else format(value, '.4g')}"
 
     def close(self) -> None:
         """Nothing more will be done."""
@@ -50,8 +54,3 @@ def left(pace: "Pace") -> str:
     if seconds is None:
         return "?"
     return f"{'' if pace.all_known else 'about '}{talk.lasting(seconds)} left"
-
-
-def _figures(row: Mapping[str, Any]) -> str:
-    psnr = row.get("psnr")
-    return f"{row['bpp']:.3f} bpp" + ("" if psnr is None else f", {psnr:.2f} dB")

@@ -1,6 +1,7 @@
 """Decoded pictures that are kept: a new measure, a page of the results or an interrupted run codes nothing a second time.
 
-A PNG a picture, which any viewer opens; what coding it gave (bytes, seconds) stands in its text chunk, with what it was made of.
+A PNG a picture, which any viewer opens; what coding it gave (bytes, seconds) stands in its text chunk, with what it was made of. The file
+that it came out of lies beside it.
 """
 
 import hashlib
@@ -53,10 +54,11 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Coded:
-    """A decoded picture, and what coding it gave: part of a row of the results."""
+    """A decoded picture, what coding it gave, part of a row of the results, and the file; empty for pictures as they went in."""
 
     pixels: Pixels8
     figures: dict[str, Any]
+    data: bytes
 
 
 class Store(ABC):
@@ -98,7 +100,12 @@ class Kept(Store):
         try:
             with Image.open(self.folder / key.path, formats=("PNG",)) as image:
                 said = json.loads(image.info[_CHUNK])
-                return Coded(pixels=np.asarray(image.convert("RGB")), figures=said["figures"]) if said["key"] == key.words else None
+                if said["key"] != key.words:
+                    return None
+                data = self._file(key).read_bytes()
+                if hashlib.sha256(data).hexdigest() != said["file"]:
+                    return None
+                return Coded(pixels=np.asarray(image.convert("RGB")), figures=said["figures"], data=data)
         except (OSError, KeyError, TypeError, ValueError, SyntaxError, Image.DecompressionBombError):  # SyntaxError: a broken PNG
             return None
 
@@ -115,11 +122,15 @@ class Kept(Store):
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(path.parent).free > _RESERVE + coded.pixels.nbytes:
+            write_whole(self._file(key), coded.data)
             write_whole(path, _png(key, coded))
+
+    def _file(self, key: Key) -> Path:
+        return (self.folder / key.path).with_suffix(".bin")
 
 
 def _png(key: Key, coded: Coded) -> bytes:
     chunks, buffer = PngImagePlugin.PngInfo(), io.BytesIO()
-    chunks.add_text(_CHUNK, json.dumps({"key": key.words, "figures": coded.figures}))
+    chunks.add_text(_CHUNK, json.dumps({"key": key.words, "figures": coded.figures, "file": hashlib.sha256(coded.data).hexdigest()}))
     Image.fromarray(coded.pixels).save(buffer, "PNG", compress_level=1, pnginfo=chunks)
     return buffer.getvalue()

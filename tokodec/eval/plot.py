@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tokodec.errors import MissingExtra
+from tokodec.eval.markdown import heading
 
 if TYPE_CHECKING:
     from tokodec.eval.summary import Point
@@ -14,9 +15,12 @@ if TYPE_CHECKING:
 _COLOURS = ("#c2185b", "#00838f", "#6a1b9a", "#2e7d32", "#ef6c00", "#3b7dd8", "#8a8a8a", "#5d4037", "#9e9d24", "#37474f")
 
 
-def plot(points: "Sequence[Point]", title: str) -> dict[str, bytes]:
-    """PNG and SVG by suffix: mean PSNR over mean bits per pixel, logarithmic; one rate is a mark. Raises MissingExtra."""
-    return curves([asdict(p) for p in points], "psnr", "PSNR, dB (RGB)", title)
+def plot(points: "Sequence[Point]", title: str, measure: str, known: Mapping[str, Any]) -> dict[str, bytes]:
+    """PNG and SVG by suffix: the mean of a measure over mean bits per pixel, logarithmic; one rate is a mark. Raises MissingExtra.
+
+    ``known``: what the protocol says of the measure.
+    """
+    return curves([asdict(p) for p in points], measure, heading(measure, known), title)
 
 
 def curves(points: Sequence[Mapping[str, Any]], key: str, label: str, title: str) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tokodec.eval.measures import MEASURES
+from tokodec.eval.measures import ALWAYS, MEASURES
 from tokodec.eval.suite import Entry, Suite
 
 _ROUNDING = "decoded values times 255, rounded half to even, clamped to 0..255"
@@ -30,8 +30,8 @@ class Protocol:
         return {"name": self.name, "hash": self.hash, **self.content}
 
 
-def protocol_of(suite: Suite, entries: Sequence[Entry]) -> Protocol:
-    """The protocol of a run over these pictures."""
+def protocol_of(suite: Suite, entries: Sequence[Entry], measures: Sequence[str] = ALWAYS) -> Protocol:
+    """The protocol of a run over these pictures with measures of those names."""
     content = {
         "suite": suite.name,
         "version": suite.version,
@@ -39,7 +39,7 @@ def protocol_of(suite: Suite, entries: Sequence[Entry]) -> Protocol:
         "pictures": {entry.name: entry.sha256 for entry in entries},
         "rounding": _ROUNDING,
         "rate": _RATE,
-        "measures": {name: measure.protocol() for name, measure in MEASURES.items()},
+        "measures": {name: MEASURES[name].protocol() for name in measures},
     }
     return Protocol(name=f"{suite.name}-v{suite.version}-{suite.crop}", content=content)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tokodec.eval.contestants import Contestant, Named
 from tokodec.eval.journal import Journal
+from tokodec.eval.measures import ALWAYS
 from tokodec.eval.pace import Pace
 from tokodec.eval.protocol import protocol_of
 from tokodec.eval.suite import Entry, Suite
@@ -23,7 +24,7 @@ _HEAVY = ("torch", "numpy", "constriction", "safetensors.torch", "PIL.Image", "j
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A suite, its pictures, who takes part, where results go, and how many processes work.
+    """A suite, its pictures, who takes part, where results go, what is measured, and how many processes work.
 
     ``kept``: the folder of decoded pictures, if they are kept. ``devices``: where models run, dealt out to the processes in turn.
     """
@@ -32,6 +33,7 @@ class Run:
     entries: Sequence[Entry]
     contestants: Sequence[Named]
     folder: Path
+    measures: Sequence[str] = ALWAYS
     kept: Path | None = None
     jobs: int = 1
     devices: Sequence[str] = ("cpu",)
@@ -39,11 +41,12 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What a run gives: its protocol, who took part (name, identity, settings), and a row for each job, in order."""
+    """What a run gives: its protocol, who took part (name, identity, settings), a row for each job, in order, and where it lies."""
 
     protocol: dict[str, Any]
     contestants: list[dict[str, Any]]
     rows: list[dict[str, Any]]
+    folder: Path
 
     @property
     def failed(self) -> int:
@@ -75,7 +78,7 @@ class _Part:
 
 def carry_out(run: Run, told: Told) -> Done:
     """Do what is not done yet, and return everything. Raises InputError for a folder of another protocol."""
-    protocol = protocol_of(run.suite, run.entries)
+    protocol = protocol_of(run.suite, run.entries, run.measures)
     journal = Journal(run.folder, protocol)
     parts = [_part(run, named, journal) for named in run.contestants]
     pace = Pace(left={part.row["name"]: part.wanted for part in parts})
@@ -87,7 +90,8 @@ def carry_out(run: Run, told: Told) -> Done:
             pace.done(row["contestant"])
             told(Step(row=row, done=count, total=total, pace=pace))
     wanted = [(p.row["name"], p.row["identity"], setting, e.name) for p in parts for setting in p.row["settings"] for e in run.entries]
-    return Done(protocol=protocol.row(), contestants=[p.row for p in parts], rows=[journal.rows[key] for key in wanted])
+    rows = [journal.rows[key] for key in wanted]
+    return Done(protocol=protocol.row(), contestants=[p.row for p in parts], rows=rows, folder=run.folder)
 
 
 def _part(run: Run, named: Named, journal: Journal) -> _Part:
@@ -116,7 +120,15 @@ def _rows(run: Run, part: _Part, journal: Journal) -> Iterator[dict[str, Any]]:
             begun.append(job)
             yield job
 
-    task = Task(named=part.named, identity=part.row["identity"], suite=run.suite, kept=run.kept, devices=run.devices)
+    task = Task(
+        named=part.named,
+        identity=part.row["identity"],
+        suite=run.suite,
+        measures=tuple(run.measures),
+        results=run.folder,
+        kept=run.kept,
+        devices=run.devices,
+    )
     with Pool(min(run.jobs, part.wanted), task.prepare, preload=_HEAVY) as pool:
         for future in pool.map(jobs()):
             yield _row(part.row, begun.popleft(), future)

@@ -11,7 +11,9 @@ import torch
 from tokodec.errors import InputError
 from tokodec.eval.contestants import Contestant, Named
 from tokodec.eval.kept import ORIGINAL, Coded, Kept, Key, Nowhere, Pixels8
+from tokodec.eval.measure import Case, RowMeasure, SetMeasure
 from tokodec.eval.measures import MEASURES
+from tokodec.eval.observations import Observations
 from tokodec.eval.suite import Entry, Suite, hash_of, load
 from tokodec.metrics.structure import Comparison
 from tokodec.pool.worker import seat
@@ -27,11 +29,15 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a worker needs to begin. ``identity`` of the contestant; ``kept``: the folder of decoded pictures; ``devices``: one a worker."""
+    """What a worker needs to begin. ``identity`` of the contestant; ``measures`` by name; ``results``: the folder of the run; ``kept``:
+    that of decoded pictures; ``devices``: one a worker.
+    """
 
     named: Named
     identity: str
     suite: Suite
+    measures: Sequence[str]
+    results: Path
     kept: Path | None
     devices: Sequence[str] = ("cpu",)
 
@@ -55,15 +61,24 @@ class Work:
         """The figures of a row. Raises whatever reading, coding and decoding raise."""
         picture = self._picture(job.entry)
         coded = self._coded(job, picture)
-        pictures = Comparison(picture, coded.pixels)
-        return coded.figures | {name: measure(pictures) for name, measure in MEASURES.items()}
+        case = Case(pictures=Comparison(picture, coded.pixels), data=coded.data, contestant=self.contestant)
+        return coded.figures | self._values(job, case)
+
+    def _values(self, job: Job, case: Case) -> dict[str, float | None]:
+        """A number a measure; of those of the whole suite None, and what they need is kept."""
+        wanted = {name: MEASURES[name] for name in self.task.measures}
+        kept = {measure.kept: measure for measure in wanted.values() if isinstance(measure, SetMeasure)}
+        row = {"contestant": self.contestant.name, "identity": self.task.identity, "setting": job.setting, "picture": job.entry.name}
+        for name, measure in kept.items():
+            Observations(self.task.results).keep(row, name, measure.observe(case))
+        return {name: measure(case) if isinstance(measure, RowMeasure) else None for name, measure in wanted.items()}
 
     def _picture(self, entry: Entry) -> Pixels8:
         if self._last is None or self._last[0] != entry:
             _check_unchanged(entry)
             picture = load(entry, self.task.suite)
             self._last = entry, picture
-            self.store.keep(self._key(ORIGINAL, None, entry), Coded(pixels=picture, figures={}))
+            self.store.keep(self._key(ORIGINAL, None, entry), Coded(pixels=picture, figures={}, data=b""))
         return self._last[1]
 
     def _key(self, identity: str, setting: float | None, entry: Entry) -> Key:
@@ -97,7 +112,7 @@ def code(contestant: Contestant, picture: Pixels8, setting: float | None) -> Cod
         "decode_seconds": stop - middle,
         "peak_bytes": _peak(),
     }
-    return Coded(pixels=decoded, figures=figures)
+    return Coded(pixels=decoded, figures=figures, data=data)
 
 
 def _check_unchanged(entry: Entry) -> None:

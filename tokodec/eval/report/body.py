@@ -7,6 +7,7 @@ from string import Template
 from typing import Any
 
 from tokodec.eval.exchange.compressai import Curve
+from tokodec.eval.report.compared import section
 from tokodec.eval.report.frames import Frames
 from tokodec.eval.results import Results
 from tokodec.page.html import table, tiles
@@ -20,7 +21,7 @@ def body(results: Results, shown: Frames, curves: Sequence[Curve], pages: str) -
         what=escape(str(results.content["title"])),
         stamp=_stamp(results),
         tiles=_tiles(results),
-        bd=_bd_rates(results),
+        bd=section(results, _stamp(results)),
         curves=_curves(curves),
         shown=_shown(results, shown),
         failures=_failures(results),
@@ -48,33 +49,6 @@ def _tiles(results: Results) -> str:
             ("measures", str(len(results.measures)), escape(", ".join(c.name for c in results.measures))),
         ]
     )
-
-
-def anchor(results: Results) -> str:
-    """Against whom BD-rates are: the one that has none."""
-    named = {d["contestant"] for d in results.content.get("bd_rates", ())}
-    return next((c["name"] for c in results.contestants if c["name"] not in named), "the anchor")
-
-
-def bd_rows(results: Results) -> list[tuple[str, ...]]:
-    """Contestant, percent, interval, and over what; or why not."""
-    return [_bd_row(d) for d in results.content.get("bd_rates", ())]
-
-
-def _bd_row(d: Mapping[str, Any]) -> tuple[str, ...]:
-    if d.get("percent") is None:
-        return (d["contestant"], "-", "-", str(d.get("reason", "")))
-    low, high = d["overlap"]
-    return (d["contestant"], f"{d['percent']:+.1f} %", f"{d['low']:+.1f} to {d['high']:+.1f} %", f"{low:.1f} to {high:.1f} dB")
-
-
-def _bd_rates(results: Results) -> str:
-    rows = bd_rows(results)
-    if not rows:
-        return ""
-    about = f"<p class='stamp'>Mean difference of rate at equal PSNR; intervals over the pictures. {_stamp(results)}</p>"
-    head = ("contestant", f"against {anchor(results)}", "95 % interval", "over")
-    return f"<h3>BD-rate against {escape(anchor(results))}</h3>{table(head, rows)}{about}"
 
 
 def _curves(curves: Sequence[Curve]) -> str:

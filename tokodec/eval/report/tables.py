@@ -3,7 +3,7 @@
 import csv
 import io
 
-from tokodec.eval.report.body import anchor, bd_rows
+from tokodec.eval.report.compared import DELTAS, PAIRED, delta_rows, paired_rows
 from tokodec.eval.results import Results
 
 
@@ -23,8 +23,10 @@ def to_csv(results: Results) -> str:
 def to_markdown(results: Results) -> str:
     """Title, command, tables, protocol and environment."""
     parts = [f"# {results.content['title']}", f"    {results.content['command']}"]
-    if rows := bd_rows(results):
-        parts += [f"## BD-rate against {anchor(results)}", _table(("contestant", "BD-rate", "95 %", "over"), rows)]
+    if rows := delta_rows(results):
+        parts += [f"## Curves against {results.content['anchor']}", _table(DELTAS, rows)]
+    if rows := paired_rows(results):
+        parts += ["## Picture by picture at equal bytes", _table(PAIRED, rows)]
     head = ("contestant", "setting", *(c.title for c in results.columns))
     parts += ["## Means", _table(head, [_point(results, p["contestant"], p["setting"], p["values"]) for p in results.points])]
     if results.failed:
