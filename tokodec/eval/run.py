@@ -16,8 +16,11 @@ import torch
 
 from tokodec.errors import TokodecError
 from tokodec.eval.contestants import Contestant, Named
+from tokodec.eval.frames import FRAMES
 from tokodec.eval.journal import Journal
+from tokodec.eval.judge import Panel
 from tokodec.eval.measures import MEASURES
+from tokodec.eval.panel import panel_of
 from tokodec.eval.protocol import protocol_of
 from tokodec.eval.suite import Entry, Suite, load
 from tokodec.metrics.structure import Comparison
@@ -25,13 +28,14 @@ from tokodec.metrics.structure import Comparison
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A suite, its pictures, who takes part, where results go, and how many processes work."""
+    """A suite, its pictures, who takes part, where results go, how many processes work, and on which ``device`` judges look."""
 
     suite: Suite
     entries: Sequence[Entry]
     contestants: Sequence[Named]
     folder: Path
     jobs: int = 1
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,7 @@ Told = Callable[[int, int, dict[str, Any]], None]
 
 def carry_out(run: Run, told: Told) -> Done:
     """Do what is not done yet, and return everything. Raises InputError for a folder of another protocol."""
-    protocol = protocol_of(run.suite, run.entries)
+    protocol = protocol_of(run.suite, run.entries, panel_of(run.suite, run.device).protocol())
     journal = Journal(run.folder, protocol)
     taking_part: list[dict[str, Any]] = []
     jobs: list[list[tuple[float | None, Entry]]] = []
@@ -78,7 +82,7 @@ def _rows(run: Run, named: Named, pairs: Sequence[tuple[float | None, Entry]]) -
     """Results as they come, out of processes of this contestant's own: their peak memory is its own, too."""
     if not pairs:
         return
-    pool = ProcessPoolExecutor(min(run.jobs, len(pairs)), get_context("spawn"), initializer=_start, initargs=(named, run.suite))
+    pool = ProcessPoolExecutor(min(run.jobs, len(pairs)), get_context("spawn"), initializer=_start, initargs=(named, run.suite, run.device))
     try:
         futures: list[Future[dict[str, Any]]] = [pool.submit(_job, setting, entry) for setting, entry in pairs]
         for future in as_completed(futures):
@@ -87,15 +91,15 @@ def _rows(run: Run, named: Named, pairs: Sequence[tuple[float | None, Entry]]) -
         pool.shutdown(cancel_futures=True)
 
 
-_at_work: tuple[Contestant, Suite] | None = None
+_at_work: tuple[Contestant, Suite, Panel] | None = None
 """Of a worker process."""
 
 
-def _start(named: Named, suite: Suite) -> None:
+def _start(named: Named, suite: Suite, device: str) -> None:
     global _at_work  # noqa: PLW0603  what a process pool's initializer is for
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    _at_work = named.make(), suite
+    _at_work = named.make(), suite, panel_of(suite, device)
 
 
 def _end_with_parent() -> None:
@@ -108,20 +112,20 @@ def _end_with_parent() -> None:
 
 def _job(setting: float | None, entry: Entry) -> dict[str, Any]:
     assert _at_work is not None
-    contestant, suite = _at_work
+    contestant, suite, panel = _at_work
     row = {"contestant": contestant.name, "identity": _identity(contestant), "setting": setting, "picture": entry.name, "error": None}
     try:
-        return row | _measured(contestant, suite, setting, entry)
+        return row | _measured(contestant, suite, panel, setting, entry)
     except (TokodecError, OSError, ValueError, RuntimeError, MemoryError) as error:
         return row | {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
 
 
-def _measured(contestant: Contestant, suite: Suite, setting: float | None, entry: Entry) -> dict[str, Any]:
+def _measured(contestant: Contestant, suite: Suite, panel: Panel, setting: float | None, entry: Entry) -> dict[str, Any]:
     picture = load(entry, suite)
     start = time.perf_counter()
-    data = contestant.encode(picture, setting)
+    data = contestant.encode(FRAMES[suite.frame].shown(picture), setting)
     middle = time.perf_counter()
-    decoded = contestant.decode(data)
+    decoded = FRAMES[suite.frame].restored(contestant.decode(data), picture)
     stop = time.perf_counter()
     if decoded.shape != picture.shape:
         raise ValueError(f"{picture.shape[1]}x{picture.shape[0]} pixels went in and {decoded.shape[1]}x{decoded.shape[0]} came out")
@@ -135,6 +139,7 @@ def _measured(contestant: Contestant, suite: Suite, setting: float | None, entry
         "encode_seconds": middle - start,
         "decode_seconds": stop - middle,
         "peak_bytes": _peak(),
+        **panel.row(picture, decoded, entry.labels),
     }
 
 

@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from tokodec.errors import InputError
+from tokodec.eval.judge import pooled
 from tokodec.eval.measures import MEASURES
+from tokodec.eval.panel import POOLS
 from tokodec.eval.run import Done
 from tokodec.metrics.bd_rate import Curve, bd_rate, overlap
 
@@ -57,7 +59,7 @@ def _point(name: str, setting: float | None, rows: Sequence[Mapping[str, Any]]) 
         values[f"{verb}_mpix_s"] = megapixels / sum(r[f"{verb}_seconds"] for r in rows)
     peaks = [r["peak_bytes"] for r in rows if r["peak_bytes"] is not None]
     values["peak_mb"] = max(peaks) / 1e6 if peaks else None
-    return Point(contestant=name, setting=setting, pictures=len(rows), values=values)
+    return Point(contestant=name, setting=setting, pictures=len(rows), values=values | pooled(rows, POOLS))
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], key: str) -> float | None:

@@ -138,7 +138,7 @@ def _unsqueeze(inputs: Sequence[Tensor], settings: Settings) -> Tensor:
     return x
 
 
-def _slice(inputs: Sequence[Tensor], settings: Settings) -> Tensor:
+def _slice(inputs: Sequence[Tensor], _: Settings) -> Tensor:
     x, starts, ends, axes, *steps = inputs
     cuts = [slice(None)] * x.ndim
     step = steps[0].tolist() if steps else [1] * len(axes)
@@ -147,7 +147,7 @@ def _slice(inputs: Sequence[Tensor], settings: Settings) -> Tensor:
     return x[tuple(cuts)]
 
 
-def _reshape(inputs: Sequence[Tensor], settings: Settings) -> Tensor:
+def _reshape(inputs: Sequence[Tensor], _: Settings) -> Tensor:
     x, shape = inputs
     return x.reshape([x.shape[i] if n == 0 else n for i, n in enumerate(shape.tolist())])
 
@@ -157,29 +157,29 @@ def _hard_sigmoid(inputs: Sequence[Tensor], settings: Settings) -> Tensor:
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "Add": lambda i, s: i[0] + i[1],
+    "Add": lambda i, _: i[0] + i[1],
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_norm,
     "Concat": lambda i, s: torch.cat(list(i), s["axis"]),
     "Conv": _conv,
-    "Div": lambda i, s: i[0] / i[1],
-    "Erf": lambda i, s: torch.erf(i[0]),
+    "Div": lambda i, _: i[0] / i[1],
+    "Erf": lambda i, _: torch.erf(i[0]),
     "HardSigmoid": _hard_sigmoid,
-    "Identity": lambda i, s: i[0],
-    "MatMul": lambda i, s: i[0] @ i[1],
+    "Identity": lambda i, _: i[0],
+    "MatMul": lambda i, _: i[0] @ i[1],
     "MaxPool": _max_pool,
-    "Mul": lambda i, s: i[0] * i[1],
-    "Pow": lambda i, s: i[0] ** i[1],
+    "Mul": lambda i, _: i[0] * i[1],
+    "Pow": lambda i, _: i[0] ** i[1],
     "ReduceMean": _reduce_mean,
-    "Relu": lambda i, s: F.relu(i[0]),
+    "Relu": lambda i, _: F.relu(i[0]),
     "Reshape": _reshape,
-    "Shape": lambda i, s: torch.tensor(i[0].shape),
-    "Sigmoid": lambda i, s: torch.sigmoid(i[0]),
+    "Shape": lambda i, _: torch.tensor(i[0].shape),
+    "Sigmoid": lambda i, _: torch.sigmoid(i[0]),
     "Slice": _slice,
     "Softmax": lambda i, s: torch.softmax(i[0], s.get("axis", 1)),
-    "Sqrt": lambda i, s: torch.sqrt(i[0]),
+    "Sqrt": lambda i, _: torch.sqrt(i[0]),
     "Squeeze": _squeeze,
-    "Sub": lambda i, s: i[0] - i[1],
+    "Sub": lambda i, _: i[0] - i[1],
     "Transpose": lambda i, s: i[0].permute(s["perm"]),
     "Unsqueeze": _unsqueeze,
 }

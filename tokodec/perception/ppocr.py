@@ -19,12 +19,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.errors import InputError
+from tokodec.perception.box import Box
 from tokodec.perception.graph import GraphNetwork
 from tokodec.perception.onnxfile import read_onnx
 from tokodec.perception.wheel import Packed
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in pixels; right and bottom are the first that are outside."""
 
 WEIGHTS = Packed(
     module="rapidocr",
