@@ -1,6 +1,7 @@
 """What machines still see after JPEG: letters, faces and classes at five qualities, and whether every score falls with quality.
 
-python benchmarks/perception.py SUITE --data FOLDER [--every N] [-o FILE]     writes JSON, prints a table, exit code 1 when a score does not fall
+``python benchmarks/perception.py SUITE --data FOLDER [--every N] [-o FILE]`` prints a table and writes JSON; exit code 1 when a
+score does not fall.
 """
 
 import argparse
@@ -43,7 +44,7 @@ def main() -> int:
     given = parser.parse_args()
     torch.set_num_threads(1)
     suite, entries = find_suite(given.suite, given.data)
-    panel, rows, start = panel_of(suite, "cpu"), {quality: [] for quality in (None, *QUALITIES)}, time.perf_counter()
+    panel, rows, start = panel_of(suite, entries, "cpu"), {quality: [] for quality in (None, *QUALITIES)}, time.perf_counter()
     for entry in entries[:: given.every]:
         picture = load(entry, suite)
         for quality, found in rows.items():

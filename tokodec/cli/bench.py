@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from typer import Argument, Option, Typer
 
 from tokodec.cli import talk
+from tokodec.cli.judging import Judging
 from tokodec.cli.options import flat
 from tokodec.errors import InputError
 
@@ -23,7 +24,7 @@ def _group() -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
+class Contest(Judging):
     """Who takes part, and against whom BD-rates are taken."""
 
     models: Annotated[list[str] | None, Option("--model", "-m", metavar="NAME", help="May be repeated; by default one codec.")] = None
@@ -55,13 +56,15 @@ def run(
     from tokodec.eval.suite import find_suite
 
     plot.require()
-    found, entries = find_suite(suite, data)
+    found, entries = find_suite(suite, data, contest.labels)
+    found = contest.applied(found)
     classical = [name.strip() for name in contest.baselines.split(",") if name.strip()]
     named = [Named(name=n, baseline=True) for n in classical]
     named += [Named(name=n, baseline=False, qualities=found.qualities) for n in contest.models or [files.DEFAULT_MODEL]]
     if len({n.name for n in named}) < len(named):
         raise InputError("a model or baseline is named twice")
-    done = carry_out(Run(suite=found, entries=entries, contestants=named, folder=output, jobs=jobs), lambda *told: _tell(quiet, *told))
+    asked = Run(suite=found, entries=entries, contestants=named, folder=output, jobs=jobs, device=contest.judge_device)
+    done = carry_out(asked, lambda *told: _tell(quiet, *told))
     _write(done, output, contest.anchor or done.contestants[0]["name"], json)
     return SOME_FAILED if done.failed else 0
 

@@ -10,16 +10,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from tokodec.checkpoint import read_checkpoint
 from tokodec.errors import InputError
-from tokodec.eval.judge import Detail, Judge, Pixels8, Values, mean, pixels, ratio
+from tokodec.eval.judge import Definitions, Detail, Judge, Pixels8, Values, mean, pixels, ratio
 from tokodec.eval.labels import Labels
 from tokodec.losses.verified import verified
 
-NOT_RUN = "classes: not run: weights missing. Copy a classifier's file of torchvision here and name it: --classifier resnet50=FILE"
+NOT_RUN = "not run: weights missing. Copy a classifier's file of torchvision here and name it: --classifier resnet50=FILE"
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -38,7 +39,7 @@ class ClassJudge(Judge[int]):
     """Top-1 over the classes of the network; ``places``: the output that stands for each class of the labels."""
 
     name = "classes"
-    definitions: ClassVar[Mapping[str, tuple[str, str]]] = {
+    definitions: ClassVar[Definitions] = {
         "class_count": ("", "pictures looked at"),
         "class_top1": ("higher", "share of pictures whose highest output is that of their class"),
         "class_top1_retention": ("higher", "top-1 divided by that of the originals"),
@@ -48,7 +49,7 @@ class ClassJudge(Judge[int]):
     def __init__(self, classifier: Classifier, places: Mapping[str, int], device: str = "cpu") -> None:
         super().__init__()
         self._classifier, self._places, self._device = classifier, dict(places), torch.device(device)
-        self._network = _network(classifier).to(self._device)
+        self._network = network_of(classifier).to(self._device)
 
     def identity(self) -> dict[str, Any]:
         c = self._classifier
@@ -63,9 +64,7 @@ class ClassJudge(Judge[int]):
     def look(self, original: Pixels8, labels: Labels) -> int:
         if labels.category is None:
             return -1
-        x = pixels(_centre(original, self._classifier.resize, self._classifier.side), self._device)
-        shift, scale = (x.new_tensor(v)[:, None, None] for v in (_MEAN, _DEVIATION))
-        return int(self._network(((x - shift) / scale)[None]).argmax())
+        return int(self._network(shown(original, self._classifier, self._device)).argmax())
 
     def compare(self, seen: int, decoded: Pixels8, labels: Labels) -> list[Detail]:
         if labels.category is None:
@@ -91,6 +90,13 @@ class ClassJudge(Judge[int]):
         }
 
 
+def shown(picture: Pixels8, classifier: Classifier, device: torch.device) -> Float[Tensor, "1 3 side side"]:
+    """A picture as the network takes it."""
+    x = pixels(_centre(picture, classifier.resize, classifier.side), device)
+    shift, scale = (x.new_tensor(v)[:, None, None] for v in (_MEAN, _DEVIATION))
+    return ((x - shift) / scale)[None]
+
+
 def _centre(picture: Pixels8, resize: int, side: int) -> Pixels8:
     image = Image.fromarray(picture)
     scale = resize / min(image.size)
@@ -99,7 +105,8 @@ def _centre(picture: Pixels8, resize: int, side: int) -> Pixels8:
     return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + side, top + side)))
 
 
-def _network(classifier: Classifier) -> nn.Module:
+def network_of(classifier: Classifier) -> nn.Module:
+    """The classifier, frozen. Raises InputError for a network or a file that is not what is meant."""
     from torchvision import models  # noqa: PLC0415  slow to import
 
     if classifier.network not in models.list_models(module=models):

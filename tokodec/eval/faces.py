@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokodec.errors import InputError
-from tokodec.eval.judge import CLASSES, Detail, Judge, Pixels8, Values, longer, mean, mean_of_classes, pixels, size_class
+from tokodec.eval.judge import CLASSES, Definitions, Detail, Judge, Pixels8, Values, longer, mean, mean_of_classes, pixels, size_class
 from tokodec.eval.labels import Face, Labels
 from tokodec.perception import dlibface
 from tokodec.perception.facechip import chip
@@ -54,7 +54,7 @@ class FaceJudge(Judge[SeenFaces]):
     """Distance and similarity of each face to itself, by relative size."""
 
     name = "faces"
-    definitions: ClassVar[Mapping[str, tuple[str, str]]] = {
+    definitions: ClassVar[Definitions] = {
         "face_count": ("", "faces looked at"),
         "face_missing": ("", "pictures in whose original no face was found"),
         "face_l2": ("lower", "mean L2 distance of embeddings of decoded and original"),

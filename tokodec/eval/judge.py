@@ -21,6 +21,8 @@ Pixels8 = UInt8[np.ndarray, "h w 3"]
 Detail = dict[str, Any]
 """What was looked at: ``box``, and what the judge says of it."""
 Values = dict[str, float | None]
+Definitions = Mapping[str, tuple[str, str]]
+"""Of every measure: which is better, ``higher``, ``lower`` or empty for counts, and the definition."""
 Seen = TypeVar("Seen")
 
 
@@ -28,15 +30,14 @@ class Judge(ABC, Generic[Seen]):
     """``Seen``: what it keeps of an original, which is looked at once a process."""
 
     name: ClassVar[str]
-    definitions: ClassVar[Mapping[str, tuple[str, str]]]
-    """Of every measure: which is better, ``higher``, ``lower`` or empty for counts, and the definition."""
+    definitions: ClassVar[Definitions]
 
     def __init__(self) -> None:
         self._originals: dict[str, Seen] = {}
 
     def compute(self, original: Pixels8, decoded: Pixels8, labels: Labels) -> list[Detail]:
         """What there is to see in a picture: nothing without labels for this judge. Raises InputError for labels that do not fit."""
-        key = hashlib.sha256(np.ascontiguousarray(original)).hexdigest()
+        key = hashlib.sha256(original.tobytes()).hexdigest()
         if key not in self._originals:
             self._originals[key] = self.look(original, labels)
         return self.compare(self._originals[key], decoded, labels)
@@ -66,7 +67,7 @@ class Judge(ABC, Generic[Seen]):
 
 def pixels(picture: Pixels8, device: torch.device) -> Float[Tensor, "3 h w"]:
     """In [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(picture)).to(device).permute(2, 0, 1) / 255
+    return torch.from_numpy(picture.copy()).to(device).permute(2, 0, 1) / 255
 
 
 EDGES: Mapping[str, Mapping[int, tuple[float, float, float]]] = {

@@ -45,13 +45,17 @@ class Face:
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """Of one picture. ``reading``: a row of READINGS. ``look``: no face is labelled, and the largest is to be looked for."""
+    """Of one picture. ``reading``: a row of READINGS. ``look``: no face is labelled, and the largest is to be looked for.
+
+    ``teaches``: the picture teaches a probe, which is not asked about it.
+    """
 
     words: tuple[Word, ...] = ()
     faces: tuple[Face, ...] = ()
     category: str | None = None
     reading: str = "exact"
     look: bool = False
+    teaches: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

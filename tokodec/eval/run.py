@@ -58,7 +58,7 @@ Told = Callable[[int, int, dict[str, Any]], None]
 
 def carry_out(run: Run, told: Told) -> Done:
     """Do what is not done yet, and return everything. Raises InputError for a folder of another protocol."""
-    protocol = protocol_of(run.suite, run.entries, panel_of(run.suite, run.device).protocol())
+    protocol = protocol_of(run.suite, run.entries, panel_of(run.suite, run.entries, run.device).protocol())
     journal = Journal(run.folder, protocol)
     taking_part: list[dict[str, Any]] = []
     jobs: list[list[tuple[float | None, Entry]]] = []
@@ -82,7 +82,7 @@ def _rows(run: Run, named: Named, pairs: Sequence[tuple[float | None, Entry]]) -
     """Results as they come, out of processes of this contestant's own: their peak memory is its own, too."""
     if not pairs:
         return
-    pool = ProcessPoolExecutor(min(run.jobs, len(pairs)), get_context("spawn"), initializer=_start, initargs=(named, run.suite, run.device))
+    pool = ProcessPoolExecutor(min(run.jobs, len(pairs)), get_context("spawn"), initializer=_start, initargs=(named, run))
     try:
         futures: list[Future[dict[str, Any]]] = [pool.submit(_job, setting, entry) for setting, entry in pairs]
         for future in as_completed(futures):
@@ -95,11 +95,11 @@ _at_work: tuple[Contestant, Suite, Panel] | None = None
 """Of a worker process."""
 
 
-def _start(named: Named, suite: Suite, device: str) -> None:
+def _start(named: Named, run: Run) -> None:
     global _at_work  # noqa: PLW0603  what a process pool's initializer is for
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    _at_work = named.make(), suite, panel_of(suite, device)
+    _at_work = named.make(), run.suite, panel_of(run.suite, run.entries, run.device)
 
 
 def _end_with_parent() -> None:

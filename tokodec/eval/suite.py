@@ -1,6 +1,7 @@
 """Suites: which pictures, how they are cut, at which qualities. A TOML file of the room ``eval/``, or a folder of pictures."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from tokodec.settings import fill, read_toml
 
 QUALITIES = tuple(i / 12 for i in range(13))
 _SIDE = 256
+_IMAGENET = 1000
+"""Classes: their names in order are the outputs of classifiers in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +99,7 @@ def find_suite(named: str, data: Path | None, labels: Path | None = None) -> tup
     for source in (LabelFile(file=str(labels.resolve())),) if labels else suite.labels:
         place = "" if labels else f"{Path(source.file).parent.as_posix()}/"
         known |= {f"{place}{name}".removeprefix("./"): found for name, found in read_labels(data / source.file, source).items()}
-    return suite, _labelled(entries, known) if known else entries
+    return suite, _halved(_labelled(entries, known) if known else entries)
 
 
 def _of_folder(path: Path, labels: Path | None) -> tuple[Suite, list[Entry]]:
@@ -106,12 +109,24 @@ def _of_folder(path: Path, labels: Path | None) -> tuple[Suite, list[Entry]]:
     if labels or file.is_file():
         entries = _labelled(entries, read_labels(file, LabelFile(file=file.name)))
     every = [entry.labels for entry in entries if entry.labels]
-    wanted = {
-        "text": any(e.words for e in every),
-        "faces": any(e.faces or e.look for e in every),
-        "classes": any(e.category for e in every),
-    }
-    return replace(suite, judges=tuple(name for name, there in wanted.items() if there)), entries
+    text, faces = any(e.words for e in every), any(e.faces or e.look for e in every)
+    wanted = {"text": text, "faces": faces, "classes": any(e.category for e in every)}
+    classes = sorted({e.category for e in every if e.category})
+    places = {name: i for i, name in enumerate(classes)} if len(classes) == _IMAGENET else {}
+    return replace(suite, judges=tuple(name for name, there in wanted.items() if there), places=places), _halved(entries)
+
+
+def _halved(entries: Sequence[Entry]) -> list[Entry]:
+    """Of each class the first half of the pictures teaches a probe."""
+    count = Counter(entry.labels.category for entry in entries if entry.labels)
+    seen, found = Counter[str | None](), list[Entry]()
+    for entry in entries:
+        labels = entry.labels
+        if labels and labels.category:
+            seen[labels.category] += 1
+            labels = replace(labels, teaches=seen[labels.category] <= count[labels.category] // 2)
+        found.append(replace(entry, labels=labels))
+    return found
 
 
 def _labelled(entries: Sequence[Entry], known: Mapping[str, Labels]) -> list[Entry]:

@@ -9,7 +9,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokodec.errors import InputError, MissingExtra
-from tokodec.eval.judge import CLASSES, Detail, Judge, Pixels8, Values, longer, mean, mean_of_classes, pixels, ratio, size_class
+from tokodec.eval.judge import (
+    CLASSES,
+    Definitions,
+    Detail,
+    Judge,
+    Pixels8,
+    Values,
+    longer,
+    mean,
+    mean_of_classes,
+    pixels,
+    ratio,
+    size_class,
+)
 from tokodec.eval.labels import READINGS, Labels, Word
 from tokodec.perception import ppocr
 from tokodec.perception.box import Box
@@ -49,7 +62,7 @@ class TextJudge(Judge[list[str]]):
     """T-ACC and T-NED, by relative size, with what is left of the original's own score."""
 
     name = "text"
-    definitions: ClassVar[Mapping[str, tuple[str, str]]] = {
+    definitions: ClassVar[Definitions] = {
         "text_words": ("", "words looked at"),
         "text_outside": ("", "of them, words with characters that the recogniser cannot write: they count as read wrongly"),
         "text_dropped": ("", "of them, words that are read wrongly on the original, which the clean scores leave out as TokBench does"),

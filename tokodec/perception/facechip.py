@@ -1,7 +1,8 @@
 """Cuts faces out of pictures, upright and of one size, by five points: as dlib does it for its embedder, differentiable.
 
 Points: outer and inner corner of the eye on the right side of the picture, outer and inner corner of that on the left, and the base
-of the nose, where dlib's predictor of five landmarks puts them; or the centres of the eyes alone, left one first. Source: dlib 19/20, ``image_transforms/interpolation.h``
+of the nose, where dlib's predictor of five landmarks puts them; or the centres of the eyes alone, left one first.
+Source: dlib 19/20, ``image_transforms/interpolation.h``
 (``get_face_chip_details``, ``extract_image_chips``) and ``image_pyramid.h``.
 """
 

@@ -1,6 +1,7 @@
 """Finds faces and their landmarks with dlib, where labels do not say them. Only ever on originals."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,11 @@ class FaceFinder:
 
     def __init__(self) -> None:
         try:
-            import dlib  # type: ignore[import-not-found, import-untyped]  # noqa: PLC0415  an extra
+            self._dlib: Any = import_module("dlib")  # an extra, without types
         except ImportError:
             raise MissingExtra("finding faces that are not labelled", "faces") from None
-        self._dlib: Any = dlib
-        self._detect: Any = dlib.get_frontal_face_detector()
-        self._predict: Any = dlib.shape_predictor(str(FINDER.path()))
+        self._detect: Any = self._dlib.get_frontal_face_detector()
+        self._predict: Any = self._dlib.shape_predictor(str(FINDER.path()))
 
     def largest(self, picture: Pixels8) -> tuple[Found, ...]:
         """The largest face, if there is one."""

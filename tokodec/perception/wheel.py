@@ -30,9 +30,8 @@ class Packed:
             raise MissingExtra(f"{self.file} of {self.package}", self.extra)
         path = Path(spec.submodule_search_locations[0]) / self.file
         if not path.is_file() or _hash(path) != self.sha256:
-            raise InputError(
-                f"{self.package} {_version(self.package)} holds no {self.file} of SHA-256 {self.sha256[:16]}: install another version"
-            )
+            found = f"{self.package} {_version(self.package)}"
+            raise InputError(f"{found} holds no {self.file} of SHA-256 {self.sha256[:16]}: install another version")
         return path
 
     def identity(self) -> dict[str, str]:
