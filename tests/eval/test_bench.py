@@ -134,7 +134,7 @@ def test_a_picture_that_fails_is_counted_in_the_title(folder: Path, alone: None)
     ("arguments", "code", "message"),
     [
         (("pictures",), 2, "name the folder"),
-        (("nowhere", "-o", "out"), 2, "neither a folder of pictures nor a suite; suites are kodak"),
+        (("nowhere", "-o", "out"), 2, "neither a folder of pictures nor a suite; suites are faces, kodak"),
         (("kodak", "-o", "out"), 2, "needs its pictures: --data"),
         (("kodak", "--data", "pictures", "-o", "out"), 4, "lacks 24 of the suite's 24 pictures"),
         (("pictures", "-o", "out", "-m", "nobody"), 6, "no model 'nobody'"),

@@ -33,11 +33,11 @@ class Judge(ABC, Generic[Seen]):
     definitions: ClassVar[Definitions]
 
     def __init__(self) -> None:
-        self._originals: dict[str, Seen] = {}
+        self._originals: dict[tuple[str, Labels], Seen] = {}
 
     def compute(self, original: Pixels8, decoded: Pixels8, labels: Labels) -> list[Detail]:
         """What there is to see in a picture: nothing without labels for this judge. Raises InputError for labels that do not fit."""
-        key = hashlib.sha256(original.tobytes()).hexdigest()
+        key = hashlib.sha256(original.tobytes()).hexdigest(), labels
         if key not in self._originals:
             self._originals[key] = self.look(original, labels)
         return self.compare(self._originals[key], decoded, labels)

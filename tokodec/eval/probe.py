@@ -68,12 +68,13 @@ class ProbeJudge(Judge[int]):
         return self._network(shown(picture, self._classifier, self._device))[0].double().cpu()
 
     def _fitted(self) -> Float[Tensor, "d classes"]:
-        if self._weights is None:
-            x = _with_one(torch.stack([self._features(load(entry, self._suite)) for entry in self._taught]))
-            names = [entry.labels.category for entry in self._taught if entry.labels]
-            y = torch.tensor([[float(name == c) for c in self._classes] for name in names], dtype=torch.float64)
-            ridge = _RIDGE * len(x) * x[:, :-1].var(0).mean() * torch.eye(x.shape[1], dtype=torch.float64)
-            self._weights = torch.linalg.solve(x.T @ x + ridge, x.T @ y)
+        if self._weights is not None:
+            return self._weights
+        x = _with_one(torch.stack([self._features(load(entry, self._suite)) for entry in self._taught]))
+        names = [entry.labels.category for entry in self._taught if entry.labels]
+        y = torch.tensor([[float(name == c) for c in self._classes] for name in names], dtype=torch.float64)
+        ridge = _RIDGE * len(x) * x[:, :-1].var(0).mean() * torch.eye(x.shape[1], dtype=torch.float64)
+        self._weights = torch.linalg.solve(x.T @ x + ridge, x.T @ y)
         return self._weights
 
     @staticmethod

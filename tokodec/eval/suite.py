@@ -131,7 +131,7 @@ def _halved(entries: Sequence[Entry]) -> list[Entry]:
 
 def _labelled(entries: Sequence[Entry], known: Mapping[str, Labels]) -> list[Entry]:
     found = [replace(entry, labels=known.get(entry.name, entry.labels)) for entry in entries]
-    if not any(entry.labels for entry in found):
+    if known.keys().isdisjoint(entry.name for entry in entries):
         raise InputError(f"the labels are of {', '.join(sorted(known)[:3])} ..., and none of those is among the pictures")
     return found
 

@@ -101,7 +101,7 @@ def batches(crops: Sequence[Tensor]) -> list[list[int]]:
     return [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
 
 
-def prepared(crops: Sequence[Float[Tensor, "3 h w"]]) -> Float[Tensor, "b 3 48 w2"]:
+def prepared(crops: Sequence[Float[Tensor, "3 _ _"]]) -> Float[Tensor, "b 3 48 w2"]:
     """Crops in [0, 1] as the network takes them, as wide as the widest; differentiable."""
     widest = max(int(_HEIGHT * max(c.shape[2] / c.shape[1] for c in crops)), _LEAST_WIDTH)
     return torch.stack([_filled(crop, widest) for crop in crops])
