@@ -1,7 +1,9 @@
 """Judges of letters, faces and classes: figures by hand, labels, suites, and a whole run."""
 
+import hashlib
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torchvision.models import shufflenet_v2_x0_5
 
 from tokodec.cli import main
+from tokodec.cli.judging import Judging
 from tokodec.errors import InputError
 from tokodec.eval import faces, texts
 from tokodec.eval.classes import Classifier, ClassJudge
@@ -21,6 +25,7 @@ from tokodec.eval.judge import Panel, pooled, size_class
 from tokodec.eval.labels import Face, LabelFile, Labels, Word, read_labels
 from tokodec.eval.panel import POOLS
 from tokodec.eval.probe import ProbeJudge
+from tokodec.eval.protocol import protocol_of
 from tokodec.eval.suite import Suite, find_suite
 from tokodec.eval.texts import Reader, TextJudge
 
@@ -137,7 +142,7 @@ def test_frames_give_the_size_back() -> None:
     assert FRAMES["native"].shown(picture) is picture
     shown = FRAMES["square256"].shown(picture)
     assert shown.shape == (256, 256, 3)
-    assert shown[160:].max() == 0
+    assert shown[170:].max() == 0
     assert np.abs(FRAMES["square256"].restored(shown, picture).astype(float) - picture).mean() < 8
 
 
@@ -192,15 +197,15 @@ def save(path: Path, picture: np.ndarray) -> None:
 
 
 def test_a_run_with_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "tokodec.eval.run.ProcessPoolExecutor", lambda *_, initializer, initargs: ThreadPoolExecutor(1, "", initializer, initargs)
-    )
-    save(Path("pictures/a.png"), flat(1))
-    save(Path("pictures/b.png"), flat(0.75))
-    box = [0, 0, 100, 20]
+
+    def pool(*_: object, initializer: Any, initargs: Any) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, initializer=initializer, initargs=initargs)
+
+    monkeypatch.setattr("tokodec.eval.run.ProcessPoolExecutor", pool)
+    save(Path("pictures/a.png"), flat(1, 16, 32))
+    save(Path("pictures/b.png"), flat(0.75, 16, 32))
+    box = [0, 0, 16, 8]
     labels = {"files": [{"file": n, "words": [{"text": "abcd", "box": box}], "class": "n1"} for n in ("a.png", "b.png")]}
     written(Path("pictures/labels.json"), labels)
     command = ("bench", "run", "pictures", "-m", "vq_test", "--baselines", "jpeg", "-o", "out", "--quiet")
@@ -214,12 +219,23 @@ def test_a_run_with_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capf
     assert (best["values"]["text_acc"], best["values"]["text_acc_retention"], best["values"]["text_words"]) == (0.5, 1, 2)
     (row,) = [r for r in found["rows"] if r["contestant"] == "jpeg" and r["setting"] == 95 and r["picture"] == "b.png"]
     assert row["detail"]["text"][0]["read"] == "abc"
-    assert main.run((*command[:-2], "small", "--judges", "none", "--frame", "square256")) == 0
-    plain = json.loads(Path("small/results.json").read_text())
-    assert "text_acc" not in plain["rows"][0]
-    assert plain["protocol"]["name"] == "pictures-v1-square256"
     assert main.run((*command, "--judges", "ears")) == 2
     assert "no judge 'ears'" in capfd.readouterr().err
+
+
+def test_flags_of_judges(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    suite = Suite(name="s", judges=("text", "classes"))
+    asked = Judging(judges="none", frame="square256").applied(suite)
+    assert (asked.judges, protocol_of(asked, []).name) == ((), "s-v1-square256")
+    assert capfd.readouterr().err == ""
+    Judging().applied(suite)
+    assert "classes: not run: weights missing" in capfd.readouterr().err
+    for flags, message in (
+        (Judging(frame="round"), "no frame 'round'"),
+        (Judging(classifier="resnet50=nowhere"), "with a file that is there"),
+    ):
+        with pytest.raises(InputError, match=message):
+            flags.applied(suite)
 
 
 def test_folders_of_classes_are_a_suite(tmp_path: Path) -> None:
@@ -238,11 +254,6 @@ def test_folders_of_classes_are_a_suite(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     """A network that was never trained."""
-    import hashlib
-
-    from torchvision.models import shufflenet_v2_x0_5, squeezenet1_1
-
-    assert squeezenet1_1
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "n.safetensors"
     save_file(shufflenet_v2_x0_5(weights=None).state_dict(), path)

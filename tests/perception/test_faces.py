@@ -1,5 +1,6 @@
 """dlib's networks without dlib, and the chips they look at."""
 
+import json
 import math
 import struct
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tokodec.errors import CorruptFile
 from tokodec.perception import dlibface, facefinder
@@ -114,8 +116,6 @@ def dlib() -> Any:
 
 
 def faces(count: int) -> list[np.ndarray]:
-    from PIL import Image
-
     if not SHARED.is_dir():
         pytest.skip("needs pictures of faces, which are not part of this repository")
     return [np.asarray(Image.open(path).convert("RGB")) for path in sorted(SHARED.glob("*.jpg"))[:count]]
@@ -140,8 +140,6 @@ def test_embeddings_and_chips_are_those_of_dlib(dlib: Any) -> None:
 @pytest.mark.slow
 def test_people_are_told_apart_on_originals(dlib: Any) -> None:
     """AUC of distances of one person's pictures against those of two: at least 0.99."""
-    import json
-
     pictures = faces(100)
     names = [f["class"] for f in sorted(json.loads((SHARED / "manifest.json").read_text())["files"], key=lambda f: f["file"])]
     network, finder = dlibface.face_network(torch.device("cpu")), facefinder.FaceFinder()

@@ -7,6 +7,7 @@ import onnxwriter as ow
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFont
 
 from tokodec.errors import CorruptFile, InputError
 from tokodec.perception import ppocr
@@ -51,11 +52,11 @@ def test_a_graph_computes_what_its_nodes_say(tmp_path: Path) -> None:
 def test_a_file_that_is_cut_or_changed_is_refused(tmp_path: Path) -> None:
     data = small(tmp_path / "n.onnx").read_bytes()
     broken = tmp_path / "b.onnx"
-    for end in range(len(data) - 17):  # what follows are the notes
+    for end in range(0, len(data) - 17, 5):  # what follows are the notes
         broken.write_bytes(data[:end])
         with pytest.raises(CorruptFile):
             read_onnx(broken)
-    for seed in range(200):
+    for seed in range(40):
         changed, rng = bytearray(data), np.random.default_rng(seed)
         changed[rng.integers(len(changed))] = rng.integers(256)
         broken.write_bytes(changed)
@@ -98,8 +99,6 @@ def test_batches_depend_on_shapes_alone() -> None:
 @pytest.mark.slow
 def test_the_recogniser_reads_what_is_drawn() -> None:
     pytest.importorskip("rapidocr")
-    from PIL import Image, ImageDraw, ImageFont
-
     image = Image.new("RGB", (300, 60), "white")
     ImageDraw.Draw(image).text((10, 10), "Hello 2026", "black", ImageFont.load_default(32))
     picture = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
