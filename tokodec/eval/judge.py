@@ -133,5 +133,5 @@ def pooled(rows: Sequence[Mapping[str, Any]], pools: Mapping[str, Pool]) -> Valu
     names = dict.fromkeys(name for row in rows for name in row.get("detail", {}))
     values: Values = {}
     for name in names:
-        values |= pools[name]([d for row in rows for d in row["detail"].get(name, [])])
+        values |= pools[name]([d for row in rows for d in row.get("detail", {}).get(name, [])])
     return values
