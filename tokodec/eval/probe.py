@@ -74,8 +74,9 @@ class ProbeJudge(Judge[int]):
         names = [entry.labels.category for entry in self._taught if entry.labels]
         y = torch.tensor([[float(name == c) for c in self._classes] for name in names], dtype=torch.float64)
         ridge = _RIDGE * len(x) * x[:, :-1].var(0).mean() * torch.eye(x.shape[1], dtype=torch.float64)
-        self._weights = torch.linalg.solve(x.T @ x + ridge, x.T @ y)
-        return self._weights
+        weights: Tensor = torch.linalg.solve(x.T @ x + ridge, x.T @ y)
+        self._weights = weights
+        return weights
 
     @staticmethod
     def pool(details: Sequence[Detail]) -> Values:
