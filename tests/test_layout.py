@@ -25,7 +25,7 @@ FLOORS = (
     {"codes"},
     {"api"},
     {"nn"},
-    {"media", "metrics", "entry", "catalogue", "rate"},
+    {"media", "metrics", "perception", "entry", "catalogue", "rate"},
     {"quantizers", "entropy", "data"},
     {"losses", "tokenizers", "listing"},
     {"codecs"},

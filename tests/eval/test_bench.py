@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -57,33 +55,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     paint(Path("pictures/a.png"), 64, 96, 1)
     paint(Path("pictures/b.png"), 50, 70, 2)
     return tmp_path
-
-
-class Alone:
-    """Instead of a pool, the work in this process: starting Python several times takes longer than all of it."""
-
-    def __init__(self, workers: int, prepare: Callable[[], Callable[[Any], Any]], *, preload: Sequence[str]) -> None:
-        self.work = prepare()
-
-    def __enter__(self) -> "Alone":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def map(self, jobs: Iterable[Any]) -> "Iterator[Future[Any]]":
-        for job in jobs:
-            future: Future[Any] = Future()
-            try:
-                future.set_result(self.work(job))
-            except Exception as error:  # noqa: BLE001 - as a worker does
-                future.set_exception(error)
-            yield future
-
-
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tokodec.eval.run.Pool", Alone)
 
 
 def results(path: str = "out/results.json") -> dict[str, Any]:
@@ -146,7 +117,7 @@ def test_a_killed_run_goes_on_and_ends_alike(folder: Path, alone: None, monkeypa
     assert before.count(b"\n") > 5
     journal.write_bytes(before + b'{"contestant": "jp')  # as if the kill had torn a line
     coded: list[Any] = []
-    monkeypatch.setattr("tokodec.eval.work.code", lambda c, p, s: coded.append((c.name, s)) or code(c, p, s))
+    monkeypatch.setattr("tokodec.eval.work.code", lambda c, p, s, frame: coded.append((c.name, s)) or code(c, p, s, frame))
     assert main.run((*short, "out")) == 0
     assert journal.read_bytes().startswith(before[: before.rindex(b"\n")])
     resumed = results()
@@ -261,7 +232,7 @@ def test_measures_of_the_whole_suite_and_of_files(folder: Path, alone: None) -> 
     ("arguments", "code", "message"),
     [
         (("pictures",), 2, "name the folder"),
-        (("nowhere", "-o", "out"), 2, "neither a folder of pictures nor a suite; suites are kodak"),
+        (("nowhere", "-o", "out"), 2, "neither a folder of pictures nor a suite; suites are faces, kodak"),
         (("kodak", "-o", "out"), 2, "needs its pictures: --data"),
         (("kodak", "--data", "pictures", "-o", "out"), 4, "lacks 24 of the suite's 24 pictures"),
         (("pictures", "-o", "out", "-m", "nobody"), 6, "no model 'nobody'"),
@@ -292,7 +263,7 @@ def test_an_anchor_that_does_not_take_part(folder: Path, alone: None, capfd: pyt
 
 
 def test_a_torn_journal_loses_its_last_line_alone(tmp_path: Path) -> None:
-    protocol = protocol_of(Suite(name="s"), [])
+    protocol = protocol_of(Suite(name="s"), [], {})
     row = {"contestant": "c", "identity": "i", "setting": 0.5, "picture": "p", "error": None}
     Journal(tmp_path, protocol).add(row)
     path = tmp_path / "journal.jsonl"

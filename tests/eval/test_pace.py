@@ -43,14 +43,14 @@ def test_progress_tells_the_time_that_is_left(capfd: pytest.CaptureFixture[str])
     now = 0.0
     pace = Pace(left={"c": 3}, clock=lambda: now)
     row = {"contestant": "c", "setting": 0.5, "picture": "p.png", "error": None, "bpp": 0.25, "psnr": 31.0}
-    meter = Meter(Telling(progress="auto"))
+    meter = Meter(Telling(progress="auto"), "psnr")
     for done, changes in ((1, {}), (2, {"error": "ValueError: no"})):
         now += 30
         pace.done("c")
         meter(Step(row={**row, **changes}, done=done, total=3, pace=pace))
     meter.close()
     assert capfd.readouterr().err.splitlines() == [
-        "1/3  1 min 00 s left  c at 0.5, p.png: 0.250 bpp, 31.00 dB",
+        "1/3  1 min 00 s left  c at 0.5, p.png: 0.250 bpp, psnr 31",
         "tokodec: c at 0.5, p.png: ValueError: no",
     ]
 

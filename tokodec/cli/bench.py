@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from typer import Argument, Option, Typer
 
 from tokodec.cli import talk
+from tokodec.cli.judging import Judging
 from tokodec.cli.meter import Meter
 from tokodec.cli.options import Telling, flat
 from tokodec.cli.report import export, report
@@ -22,7 +23,7 @@ bench = Typer(help="Measure models beside classical codecs.", no_args_is_help=Tr
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
+class Contest(Judging):
     """Who takes part, against whom BD-rates are taken, and what is measured."""
 
     models: Annotated[list[str] | None, Option("--model", "-m", metavar="NAME", help="May be repeated; by default one codec.")] = None
@@ -83,7 +84,8 @@ def run(
 
     plot.require()
     measures = chosen(contest.measured, lambda line: talk.say(f"tokodec: {line}"))
-    found, entries = find_suite(suite, place.data)
+    found, entries = find_suite(suite, place.data, contest.labels)
+    found = contest.applied(found)
     named = [Named(name=n, baseline=True) for n in _names(contest.baselines)]
     named += [Named(name=n, baseline=False, qualities=found.qualities) for n in contest.models or [files.DEFAULT_MODEL]]
     if len({n.name for n in named}) < len(named):
@@ -97,6 +99,7 @@ def run(
         kept=place.kept(),
         jobs=place.jobs,
         devices=devices(place.device),
+        judge_device=contest.judge_device,
     )
     meter = Meter(telling, measures[0])
     try:

@@ -36,7 +36,7 @@ def sign_of(protocol: Mapping[str, Any], measure: str) -> int:
 
 def rated(protocol: Mapping[str, Any]) -> list[str]:
     """The measures that are a quality of each picture: those that make curves."""
-    return [name for name, known in protocol["measures"].items() if known.get("of") not in ("file", "set")]
+    return [name for name, known in protocol["measures"].items() if known.get("of") not in ("file", "set") and known.get("better")]
 
 
 def curves(done: Done) -> dict[str, Curves]:

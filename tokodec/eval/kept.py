@@ -31,9 +31,14 @@ _RESERVE = 2 * 10**9
 """Bytes of the disk that are left alone."""
 
 
+def cut_of(crop: str, frame: str) -> str:
+    """What is coded of a picture: the crop rule of a suite, and what a frame shows of that."""
+    return crop if frame == "native" else f"{crop}, {frame}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """What decides a decoded picture, whatever is measured of it. ``picture``: SHA-256 of its file; ``crop``: rule of the suite."""
+    """What decides a decoded picture, whatever is measured of it. ``picture``: SHA-256 of its file; ``crop``: see :func:`cut_of`."""
 
     identity: str
     setting: float | None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tokodec.errors import CorruptFile, NoInput
-from tokodec.eval.kept import ORIGINAL, Key
+from tokodec.eval.kept import ORIGINAL, Key, cut_of
 
 Row = Mapping[str, Any]
 
@@ -96,7 +96,8 @@ class Results:
         return self._key(ORIGINAL, None, picture)
 
     def _key(self, identity: str, setting: float | None, picture: str) -> Key:
-        return Key(identity=identity, setting=setting, picture=self.protocol["pictures"][picture], crop=self.protocol["crop"])
+        crop = cut_of(self.protocol["crop"], self.protocol.get("frame", "native"))
+        return Key(identity=identity, setting=setting, picture=self.protocol["pictures"][picture], crop=crop)
 
 
 def read_results(folder: Path) -> Results:

@@ -13,7 +13,8 @@ from tokodec.eval.contestants import Contestant, Named
 from tokodec.eval.journal import Journal
 from tokodec.eval.measures import ALWAYS
 from tokodec.eval.pace import Pace
-from tokodec.eval.protocol import protocol_of
+from tokodec.eval.panel import panel_of
+from tokodec.eval.protocol import measured, protocol_of
 from tokodec.eval.suite import Entry, Suite
 from tokodec.eval.work import Job, Task
 from tokodec.pool.pool import Pool
@@ -26,7 +27,8 @@ _HEAVY = ("torch", "numpy", "constriction", "safetensors.torch", "PIL.Image", "j
 class Run:
     """A suite, its pictures, who takes part, where results go, what is measured, and how many processes work.
 
-    ``kept``: the folder of decoded pictures, if they are kept. ``devices``: where models run, dealt out to the processes in turn.
+    ``kept``: the folder of decoded pictures, if they are kept. ``devices``: where models run, dealt out to the processes in turn;
+    ``judge_device``: where judges look.
     """
 
     suite: Suite
@@ -37,6 +39,7 @@ class Run:
     kept: Path | None = None
     jobs: int = 1
     devices: Sequence[str] = ("cpu",)
+    judge_device: str = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +81,8 @@ class _Part:
 
 def carry_out(run: Run, told: Told) -> Done:
     """Do what is not done yet, and return everything. Raises InputError for a folder of another protocol."""
-    protocol = protocol_of(run.suite, run.entries, run.measures)
+    judged = panel_of(run.suite, run.entries, run.judge_device).protocol()
+    protocol = protocol_of(run.suite, run.entries, measured(run.measures) | judged)
     journal = Journal(run.folder, protocol)
     parts = [_part(run, named, journal) for named in run.contestants]
     pace = Pace(left={part.row["name"]: part.wanted for part in parts})
@@ -124,10 +128,12 @@ def _rows(run: Run, part: _Part, journal: Journal) -> Iterator[dict[str, Any]]:
         named=part.named,
         identity=part.row["identity"],
         suite=run.suite,
+        entries=run.entries if run.suite.judges else (),
         measures=tuple(run.measures),
         results=run.folder,
         kept=run.kept,
         devices=run.devices,
+        judge_device=run.judge_device,
     )
     with Pool(min(run.jobs, part.wanted), task.prepare, preload=_HEAVY) as pool:
         for future in pool.map(jobs()):

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from tokodec.eval.judge import pooled
 from tokodec.eval.measure import SetMeasure
 from tokodec.eval.measures import MEASURES
 from tokodec.eval.observations import Observations
+from tokodec.eval.panel import POOLS
 from tokodec.eval.run import Done
 from tokodec.metrics.resampling import mean_interval
 
@@ -25,7 +27,7 @@ class Point:
     values: Mapping[str, float | None]
     """``bytes``, ``bpp``, every measure, ``encode_seconds``, ``decode_seconds``, ``encode_mpix_s``, ``decode_mpix_s``, ``peak_mb``."""
     intervals: Mapping[str, tuple[float, float]]
-    """95 % of the means over pictures: ``bytes``, ``bpp``, and the measures that have a mean; of one picture there are none."""
+    """95 % of the means over pictures: ``bytes``, ``bpp``, and the measures of pictures and files; of one picture there are none."""
     capped: Mapping[str, int]
     """Of measures with a ceiling, how many pictures count as that: their mean is at least what it says."""
 
@@ -50,12 +52,12 @@ def _point(done: Done, name: str, setting: float | None, rows: Sequence[Row]) ->
         values[f"{verb}_mpix_s"] = megapixels / sum(r[f"{verb}_seconds"] for r in rows)
     peaks = [r["peak_bytes"] for r in rows if r["peak_bytes"] is not None]
     values["peak_mb"] = max(peaks) / 1e6 if peaks else None
-    known = [key for key in single if values[key] is not None and len(rows) > 1]
+    known = [key for key in single if values[key] is not None and len(rows) > 1 and measures.get(key, {}).get("of") != "boxes"]
     return Point(
         contestant=name,
         setting=setting,
         pictures=len(rows),
-        values=values,
+        values=values | pooled(rows, POOLS),
         intervals={key: mean_interval(np.array([r[key] for r in rows], float)) for key in known},
         capped={m: count for m in measures if (count := _capped(rows, m, measures[m].get("ceiling"))) > 0},
     )

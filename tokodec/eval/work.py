@@ -10,10 +10,13 @@ import torch
 
 from tokodec.errors import InputError
 from tokodec.eval.contestants import Contestant, Named
-from tokodec.eval.kept import ORIGINAL, Coded, Kept, Key, Nowhere, Pixels8
+from tokodec.eval.frames import FRAMES, Native, Square
+from tokodec.eval.judge import Panel
+from tokodec.eval.kept import ORIGINAL, Coded, Kept, Key, Nowhere, Pixels8, cut_of
 from tokodec.eval.measure import Case, RowMeasure, SetMeasure
 from tokodec.eval.measures import MEASURES
 from tokodec.eval.observations import Observations
+from tokodec.eval.panel import panel_of
 from tokodec.eval.suite import Entry, Suite, hash_of, load
 from tokodec.metrics.structure import Comparison
 from tokodec.pool.worker import seat
@@ -30,22 +33,25 @@ class Job:
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """What a worker needs to begin. ``identity`` of the contestant; ``measures`` by name; ``results``: the folder of the run; ``kept``:
-    that of decoded pictures; ``devices``: one a worker.
+    that of decoded pictures; ``devices``: one a worker, and ``judge_device``: where judges look, who know ``entries``.
     """
 
     named: Named
     identity: str
     suite: Suite
+    entries: Sequence[Entry]
     measures: Sequence[str]
     results: Path
     kept: Path | None
     devices: Sequence[str] = ("cpu",)
+    judge_device: str = "cpu"
 
     def prepare(self) -> "Work":
         """In a worker: everything is loaded."""
         torch.set_num_threads(1)
         contestant = self.named.make(self.devices[seat() % len(self.devices)])
-        return Work(task=self, contestant=contestant, store=Nowhere() if self.kept is None else Kept(self.kept))
+        store = Nowhere() if self.kept is None else Kept(self.kept)
+        return Work(task=self, contestant=contestant, store=store, panel=panel_of(self.suite, self.entries, self.judge_device))
 
 
 @dataclass
@@ -55,6 +61,7 @@ class Work:
     task: Task
     contestant: Contestant
     store: Kept | Nowhere
+    panel: Panel
     _last: tuple[Entry, Pixels8] | None = field(default=None, init=False)
 
     def __call__(self, job: Job) -> dict[str, Any]:
@@ -62,7 +69,7 @@ class Work:
         picture = self._picture(job.entry)
         coded = self._coded(job, picture)
         case = Case(pictures=Comparison(picture, coded.pixels), data=coded.data, contestant=self.contestant)
-        return coded.figures | self._values(job, case)
+        return coded.figures | self._values(job, case) | self.panel.row(picture, coded.pixels, job.entry.labels)
 
     def _values(self, job: Job, case: Case) -> dict[str, float | None]:
         """A number a measure; of those of the whole suite None, and what they need is kept."""
@@ -82,23 +89,28 @@ class Work:
         return self._last[1]
 
     def _key(self, identity: str, setting: float | None, entry: Entry) -> Key:
-        return Key(identity=identity, setting=setting, picture=entry.sha256, crop=self.task.suite.crop)
+        return Key(
+            identity=identity,
+            setting=setting,
+            picture=entry.sha256,
+            crop=cut_of(self.task.suite.crop, FRAMES[self.task.suite.frame].definition),
+        )
 
     def _coded(self, job: Job, picture: Pixels8) -> Coded:
         key = self._key(self.task.identity, job.setting, job.entry)
         coded = self.store.find(key)
         if coded is None:
-            coded = code(self.contestant, picture, job.setting)
+            coded = code(self.contestant, picture, job.setting, FRAMES[self.task.suite.frame])
             self.store.keep(key, coded)
         return coded
 
 
-def code(contestant: Contestant, picture: Pixels8, setting: float | None) -> Coded:
-    """Through a whole file and back, timed. Raises ValueError when another size comes out."""
+def code(contestant: Contestant, picture: Pixels8, setting: float | None, frame: Native | Square) -> Coded:
+    """Through a whole file and back, timed, with what ``frame`` shows of it. Raises ValueError when another size comes out."""
     start = time.perf_counter()
-    data = contestant.encode(picture, setting)
+    data = contestant.encode(frame.shown(picture), setting)
     middle = time.perf_counter()
-    decoded = contestant.decode(data)
+    decoded = frame.restored(contestant.decode(data), picture)
     stop = time.perf_counter()
     height, width = picture.shape[:2]
     if decoded.shape != picture.shape:
