@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tokodec.errors import WeightsMismatch
-from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dualtoken, fourm, fqgan, lavit, open_magvit2, titok, tokenflow, vqgan
+from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dualtoken, fourm, fqgan, lavit, open_magvit2, retok, titok, tokenflow, vqgan
 from tokodec.pretrained.convert.names import Names, averaged
 from tokodec.zoo import create
 
@@ -36,6 +36,7 @@ UNUSED = "|".join(
         r"\.(conv_out|logsigma|text_model)\.|\.logit_",
         r"\.layers\.26\.|\.post_layernorm\.|_model\.head\.",  # of SigLIP, in TokenFlow
         r"^encoder\.(norm|head)\.|^vit_proj\.",  # of EVA, in LaVIT
+        r"^s1to2decoder\.(distill_mlp\.|latent_token_positional_embedding_comp$)",
     )
 )
 """Keys of parameters that the authors' own code does not use to code pictures."""
@@ -115,6 +116,13 @@ def _lavit(decoder: str, model: str, parameters: int) -> Listed:
     return Listed(file=MANY, variant=LAVIT, model=model, names_of=lambda _: names, published=encoder + parameters, unused=unused, more=more)
 
 
+def _retok(variant: str, model: str, published: int, width: int) -> Listed:
+    # Positions of a tail that the decoder does not read, and a head that tells DINOv2's features.
+    head = 4 * width * (width + 1) + 4 * width * (4 * width + 1) + 768 * (4 * width + 1)
+    unused = 224 * width + head
+    return Listed(file="retok", variant=variant, model=model, names_of=lambda _: retok.NAMES, published=published, unused=unused)
+
+
 LISTS = (
     _vqgan("VQ-16", "llamagen_vq16", 71_883_403),
     _vqgan("VQ-8", "llamagen_vq8", 70_109_835),
@@ -165,6 +173,8 @@ LISTS = (
         _of("one-d-piece", titok.proxy_names)(f"one-d-piece_{name}", f"one_d_piece_{name}", published)
         for name, published in (("s256", 83_871_247), ("b256", 205_256_463), ("l256", 641_742_863))
     ),
+    _retok("VQ_SB256", "retok_sb256", 232_686_347, 768),
+    _retok("VQ_SS256", "retok_ss256", 136_302_603, 512),
     _tokenflow("tokenflow_clipb", "tokenflow_clipb_224", 181_902_251),
     _tokenflow("tokenflow_clipb_enh", "tokenflow_clipb_256", 376_569_643),
     # The last layer of SigLIP, its last normalisation and its pooling.

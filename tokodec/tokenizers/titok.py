@@ -178,8 +178,8 @@ def _pixels(name: str, encoder: tuple[int, int, int], row: int) -> Entry:
 
 _TOWER = (32, 1, 2)
 TINY = ProxyConfig(
-    side=16,
-    patch=4,
+    side=32,
+    patch=8,
     encoder=_TOWER,
     decoder=_TOWER,
     row=6,
@@ -188,11 +188,11 @@ TINY = ProxyConfig(
     decoder_size=16,
     decoder_z=8,
     decoder_width=4,
-    decoder_multipliers=(1, 1, 2),
+    decoder_multipliers=(1, 1, 1, 2),
     decoder_blocks=1,
     decoder_groups=2,
 )
-_TINY_PIXELS = PixelsConfig(side=16, patch=4, encoder=_TOWER, decoder=_TOWER, row=6, size=64, dim=8)
+_TINY_PIXELS = PixelsConfig(side=32, patch=8, encoder=_TOWER, decoder=_TOWER, row=6, size=64, dim=8)
 
 MODELS = {
     "titok_l32": _proxy("l32", LARGE, 32),

@@ -108,7 +108,7 @@ def _vae(name: str, encoder: tuple[int, int, int], row: int) -> Entry:
 
 
 _TOWER = (32, 1, 2)
-_TINY = VAEConfig(side=16, patch=4, encoder=_TOWER, decoder=_TOWER, row=6, channels=4)
+_TINY = VAEConfig(side=32, patch=8, encoder=_TOWER, decoder=_TOWER, row=6, channels=4)
 
 MODELS = {
     "titok_ll32_vae_c16": _vae("ll32_vae_c16", LARGE, 32),

@@ -9,7 +9,7 @@ from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dcvc, dualtoken, fourm, fqgan, lavit, open_magvit2, titok, tokenflow, vqgan
+from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dcvc, dualtoken, fourm, fqgan, lavit, open_magvit2, retok, titok, tokenflow, vqgan
 from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.tokenizers.ait import AiT
 from tokodec.tokenizers.bae import BAE
@@ -22,6 +22,7 @@ from tokodec.tokenizers.fqgan import FQGAN
 from tokodec.tokenizers.lavit import LaVIT
 from tokodec.tokenizers.maskgit_vqgan import MaskGitVQGAN
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
+from tokodec.tokenizers.retok import ReTok
 from tokodec.tokenizers.titok import TiTok, TiTokPixels
 from tokodec.tokenizers.titok_vae import TiTokVAE
 from tokodec.tokenizers.tokenflow import TokenFlow
@@ -44,6 +45,7 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     TokenFlow: tokenflow.take,
     LaVIT: lavit.take,
     MaskGitVQGAN: titok.take_maskgit,
+    ReTok: retok.take,
     TiTok: titok.take_proxy,
     TiTokPixels: titok.take,
     TiTokVAE: titok.take,
