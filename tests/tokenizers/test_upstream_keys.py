@@ -16,7 +16,21 @@ import torch
 from torch import Tensor, nn
 
 from tokodec.errors import WeightsMismatch
-from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dualtoken, fourm, fqgan, lavit, open_magvit2, retok, titok, tokenflow, vqgan
+from tokodec.pretrained.convert import (
+    ait,
+    bae,
+    bsqvit,
+    cosmos,
+    dualtoken,
+    fourm,
+    fqgan,
+    lavit,
+    open_magvit2,
+    retok,
+    titok,
+    tokenflow,
+    vqgan,
+)
 from tokodec.pretrained.convert.names import Names, averaged
 from tokodec.zoo import create
 

@@ -46,9 +46,7 @@ class QueryBlock(nn.Module):
         self.cross = PlacedAttention(trunk.width, trunk.heads)
         self.perceptron = Perceptron(trunk.width, trunk.hidden)
 
-    def forward(
-        self, x: Queries, places: Float[Tensor, "n c"], memory: Memory, keys: Memory, seen: Seen | None = None
-    ) -> Queries:
+    def forward(self, x: Queries, places: Float[Tensor, "n c"], memory: Memory, keys: Memory, seen: Seen | None = None) -> Queries:
         """``places``: positions of queries. ``keys``: the memory with its positions; ``seen``: which of it there is."""
         h = self.norm1(x)
         x = x + self.attention(h + places, h + places, h)

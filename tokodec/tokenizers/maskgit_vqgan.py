@@ -69,7 +69,5 @@ _ORIGIN = Origin(repo="fun-research/TiTok", file="maskgit-vqgan-imagenet-f16-256
 
 MODELS = {
     "maskgit_vqgan": Entry(build=MaskGitVQGAN, config=MaskGitConfig(), family="titok", origin=_ORIGIN),
-    "maskgit_vqgan_test": Entry(
-        build=MaskGitVQGAN, config=_TINY, family="titok", weights=Weights(file="maskgit_vqgan_test.safetensors")
-    ),
+    "maskgit_vqgan_test": Entry(build=MaskGitVQGAN, config=_TINY, family="titok", weights=Weights(file="maskgit_vqgan_test.safetensors")),
 }

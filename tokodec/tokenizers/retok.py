@@ -94,7 +94,7 @@ class Writer(nn.Module):
 class ReTok(PrefixTokenizer):
     """Vectors and codes are compared at unit length."""
 
-    bytes_per_pixel = 4000
+    bytes_per_pixel = 500
     stored = torch.float32
 
     def __init__(self, config: ReTokConfig) -> None:

@@ -1,7 +1,7 @@
 """The two transformers of ReTok: from a lattice of features to a row of vectors, and back.
 
-    features ── norm ── linear ──> memory ── averages ── linear ──> queries ── blocks ── norm ── linear ──> row
-    row ── norm ── linear ──> memory; its first, at every place of the lattice ── blocks ── norm ── convolution ──> features
+features ── norm ── linear ──> memory ── averages ── linear ──> queries ── blocks ── norm ── linear ──> row
+row ── norm ── linear ──> memory; its first, at every place of the lattice ── blocks ── norm ── convolution ──> features
 """
 
 import torch

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from tokodec.api import Pixels, Tokens
+from tokodec.api import DiscreteTokenizer, Pixels, Tokens
 from tokodec.errors import InputError
 from tokodec.tokenizers.prefix import PrefixTokenizer
 
@@ -25,7 +25,7 @@ class Shortest:
 
 
 @torch.inference_mode()
-def shortest_prefix(model: PrefixTokenizer, x: Pixels, metric: Metric, threshold: float) -> Shortest:
+def shortest_prefix(model: DiscreteTokenizer, x: Pixels, metric: Metric, threshold: float) -> Shortest:
     """The shortest prefix of each picture in [0, 1] with ``metric(decoded, x) <= threshold``; all ids where none is.
 
     Bisection: pictures are encoded once, and all are decoded together, each at its own length, about log2 of the ids of a window times.
@@ -33,7 +33,7 @@ def shortest_prefix(model: PrefixTokenizer, x: Pixels, metric: Metric, threshold
     the prefix found is near enough, and one id of each window less is not. For PSNR hand over minus PSNR. Raises InputError.
     """
     if not isinstance(model, PrefixTokenizer):
-        raise InputError(f"{getattr(model, 'name', '') or type(model).__name__} has no prefixes: rows of one_d_piece and retok have")
+        raise InputError(f"{model.name or type(model).__name__} has no prefixes: rows of one_d_piece and retok have")
     tokens = model.encode(x)
     least, most = torch.zeros(len(x), dtype=torch.int64), torch.full((len(x),), model.row)
     # Of each picture: least is too few, and most is enough, or all there are.

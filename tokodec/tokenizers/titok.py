@@ -112,7 +112,7 @@ class ProxyDecoder(nn.Module):
 class TiTok(RowTokenizer):
     """As first released: through MaskGIT's codes, vectors and codes compared at unit length. Gives objectives ``logits`` of those codes."""
 
-    bytes_per_pixel = 4000
+    bytes_per_pixel = 400
     stored = torch.float32
 
     def __init__(self, config: ProxyConfig) -> None:
@@ -137,7 +137,7 @@ class TiTok(RowTokenizer):
 class TiTokPixels(RowTokenizer):
     """Straight to pixels."""
 
-    bytes_per_pixel = 1000
+    bytes_per_pixel = 400
     stored = torch.float32
 
     def __init__(self, config: PixelsConfig) -> None:

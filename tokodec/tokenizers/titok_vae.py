@@ -35,7 +35,7 @@ class VAEConfig(RowConfig):
 class TiTokVAE(ContinuousTokenizer):
     """Latents (b, n, c): the first vectors of all windows, then the second ones, and so on; of pictures of one window simply ``row``."""
 
-    bytes_per_pixel = 1000
+    bytes_per_pixel = 400
     layout = torch.contiguous_format
     stored = torch.float32
 

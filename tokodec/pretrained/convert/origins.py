@@ -9,7 +9,22 @@ from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dcvc, dualtoken, fourm, fqgan, lavit, open_magvit2, retok, titok, tokenflow, vqgan
+from tokodec.pretrained.convert import (
+    ait,
+    bae,
+    bsqvit,
+    cosmos,
+    dcvc,
+    dualtoken,
+    fourm,
+    fqgan,
+    lavit,
+    open_magvit2,
+    retok,
+    titok,
+    tokenflow,
+    vqgan,
+)
 from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.tokenizers.ait import AiT
 from tokodec.tokenizers.bae import BAE
