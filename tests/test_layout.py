@@ -25,7 +25,7 @@ FLOORS = (
     {"codes"},
     {"api"},
     {"nn"},
-    {"media", "metrics", "perception", "entry", "catalogue", "rate"},
+    {"media", "metrics", "perception", "entry", "catalogue", "rate", "quality"},
     {"quantizers", "entropy", "data"},
     {"losses", "tokenizers", "listing"},
     {"codecs"},

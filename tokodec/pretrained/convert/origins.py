@@ -21,6 +21,8 @@ from tokodec.pretrained.convert import (
     illume,
     lavit,
     open_magvit2,
+    retok,
+    titok,
     tokenflow,
     vqgan,
 )
@@ -35,7 +37,11 @@ from tokodec.tokenizers.fourm_vectors import FourMVectors
 from tokodec.tokenizers.fqgan import FQGAN
 from tokodec.tokenizers.illume import DualViTok
 from tokodec.tokenizers.lavit import LaVIT
+from tokodec.tokenizers.maskgit_vqgan import MaskGitVQGAN
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
+from tokodec.tokenizers.retok import ReTok
+from tokodec.tokenizers.titok import TiTok, TiTokPixels
+from tokodec.tokenizers.titok_vae import TiTokVAE
 from tokodec.tokenizers.tokenflow import TokenFlow
 from tokodec.tokenizers.vqgan import VQGAN
 from tokodec.zoo import MODELS, create
@@ -56,6 +62,11 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     TokenFlow: tokenflow.take,
     LaVIT: lavit.take,
     DualViTok: illume.take,
+    MaskGitVQGAN: titok.take_maskgit,
+    ReTok: retok.take,
+    TiTok: titok.take_proxy,
+    TiTokPixels: titok.take,
+    TiTokVAE: titok.take,
 }
 """By class, what fills a model with a state dict of its authors, strictly."""
 
