@@ -8,8 +8,10 @@ from parity.entries import (
     dualtoken,
     fourm_ait_lavit_illume,
     fqgan,
+    one_d_piece,
     open_magvit2_ibq_fsq_bsq,
     quantizers_2d,
+    titok,
     tokenflow,
     vqgan,
 )
@@ -23,6 +25,8 @@ FILES: Mapping[str, Finder] = {
     "dualtoken": dualtoken.find,
     "open-magvit2-ibq-fsq-bsq": open_magvit2_ibq_fsq_bsq.find,
     "quantizers-2d": quantizers_2d.find,
+    "one-d-piece": one_d_piece.find,
+    "titok": titok.find,
     "tokenflow": tokenflow.find,
     "vqgan": vqgan.find,
 }
