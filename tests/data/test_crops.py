@@ -58,3 +58,16 @@ def test_reduced_samples_are_means_of_four(samples: list[shards.Sample]) -> None
         for step in (1, -1)
     }
     assert all(p.permute(1, 2, 0).contiguous().numpy().tobytes() in halves for p in pixels)
+
+
+def test_a_sample_says_where_it_was_cut(samples: list[shards.Sample]) -> None:
+    batch = Crops(samples, seed=3).batch(0, 24, CropConfig(size=32, reduce_from=0.5))
+    by_number = {shards.number_of(sample.name): sample for sample in samples}
+    for pixels, number, window in zip(batch.pixels, batch.picture.tolist(), batch.window, strict=True):
+        whole = torch.from_numpy(by_number[number].read().copy()).permute(2, 0, 1).float() / 255
+        height, width = whole.shape[1:]
+        left, top, right, bottom = (round(float(share) * side) for share, side in zip(window[:4], (width, height) * 2, strict=True))
+        cut = whole[:, top:bottom, left:right]
+        cut = torch.nn.functional.avg_pool2d(cut, cut.shape[1] // 32)
+        assert torch.allclose(pixels, cut.flip(2) if window[4] else cut, atol=2 / 255)
+    assert batch.window[:, 4].unique().tolist() == [0, 1]

@@ -1,14 +1,14 @@
 """The pictures of a training step: random crops and flips, every one a pure function of (seed, position)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from tokodec.data.shards import Sample
+from tokodec.data.shards import Sample, number_of
 from tokodec.errors import InputError
 
 
@@ -27,13 +27,28 @@ class CropConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Pictures in [0, 1] and the quality each is to be coded at."""
+    """Pictures in [0, 1], the quality each is to be coded at, and where it was cut.
+
+    ``picture``: :func:`tokodec.data.shards.number_of` the picture. ``window``: left, top, right and bottom of the cut as shares of its
+    sides, and 1 if it was mirrored, else 0.
+    """
 
     pixels: Float[Tensor, "b 3 h w"]
     quality: Float[Tensor, " b"]
+    picture: Int[Tensor, " b"]
+    window: Float[Tensor, "b 5"]
+
+    def pinned(self) -> "Batch":
+        """With what is on the processor in memory that a GPU copies while other work goes on."""
+        return replace(self, quality=self.quality.pin_memory(), picture=self.picture.pin_memory(), window=self.window.pin_memory())
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(pixels=self.pixels.to(device, non_blocking=True), quality=self.quality.to(device, non_blocking=True))
+        return Batch(
+            pixels=self.pixels.to(device, non_blocking=True),
+            quality=self.quality.to(device, non_blocking=True),
+            picture=self.picture.to(device, non_blocking=True),
+            window=self.window.to(device, non_blocking=True),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +68,7 @@ class Cuts:
 
     def __init__(self, samples: Sequence[Sample], *, seed: int) -> None:
         self._sides = [s.size for s in samples]
+        self._numbers = [number_of(s.name) for s in samples]
         self._seed = seed
         self._large: dict[int, list[int]] = {}
         self._order: tuple[tuple[int, int], np.ndarray] = ((-1, -1), np.empty(0, np.int64))
@@ -67,6 +83,20 @@ class Cuts:
         side = config.size * (2 if reduced else 1)
         top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
         return Cut(picture=picture, top=top, left=left, reduced=reduced, mirrored=bool(rng.random() < 0.5), quality=quality)
+
+    def batch(self, cuts: Sequence[Cut], pixels: Float[Tensor, "b 3 h w"]) -> Batch:
+        """The samples of those places, with pixels that were cut there; the rest is on the processor."""
+        return Batch(
+            pixels=pixels,
+            quality=torch.tensor([cut.quality for cut in cuts], dtype=torch.float32),
+            picture=torch.tensor([self._numbers[cut.picture] for cut in cuts]),
+            window=torch.tensor([self._window(cut, pixels.shape[-1]) for cut in cuts], dtype=torch.float32),
+        )
+
+    def _window(self, cut: Cut, size: int) -> tuple[float, ...]:
+        (width, height), side = self._sides[cut.picture], size * (2 if cut.reduced else 1)
+        box = (cut.left / width, cut.top / height, (cut.left + side) / width, (cut.top + side) / height)
+        return (*box, float(cut.mirrored))
 
     def _which(self, position: int, size: int) -> int:
         """The picture at a position: every epoch goes once through all pictures that are large enough, in its own order."""
@@ -94,7 +124,7 @@ class Crops:
         """Samples ``start`` to ``start + count`` of the sequence."""
         cuts = [self._cuts.cut(start + i, config) for i in range(count)]
         pixels = torch.from_numpy(np.stack([self._crop(cut, config.size) for cut in cuts])).permute(0, 3, 1, 2).float().div_(255)
-        return Batch(pixels=pixels, quality=torch.tensor([cut.quality for cut in cuts], dtype=torch.float32))
+        return self._cuts.batch(cuts, pixels)
 
     def _crop(self, cut: Cut, size: int) -> UInt8[np.ndarray, "c c 3"]:
         side = size * (2 if cut.reduced else 1)

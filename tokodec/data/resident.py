@@ -35,7 +35,8 @@ class ResidentCrops:
                 windows = self._windows([cuts[i] for i in chosen], config.size * (1 + reduced))
                 crops[self._sent(chosen)] = _halved(windows) if reduced else windows
         pixels = crops.permute(0, 3, 1, 2).float().div_(255)
-        return Batch(pixels=pixels, quality=self._sent([cut.quality for cut in cuts]).float())
+        here = self._cuts.batch(cuts, pixels)
+        return (here.pinned() if self._pool.is_cuda else here).to(self._pool.device)
 
     def _windows(self, cuts: Sequence[Cut], side: int) -> UInt8[Tensor, "n side side 3"]:
         """Mirrored where asked: gathered in one go by the places of their pixels."""

@@ -5,6 +5,7 @@ then read by offset, not streamed: the picture of any training step is a pure fu
 makes a killed run continue bit for bit. The layout is webdataset's, so its own loader reads the same files.
 """
 
+import hashlib
 import io
 import json
 import tarfile
@@ -40,10 +41,20 @@ class Sample:
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
     @property
+    def name(self) -> str:
+        """Of the picture among those of all shards: ``SHARD/KEY``, both without suffix."""
+        return f"{self.shard.stem}/{self.key}"
+
+    @property
     def size(self) -> tuple[int, int]:
         """(width, height), from the JSON."""
         width, height = self.meta["size"]
         return width, height
+
+
+def number_of(name: str) -> int:
+    """The name of a picture as a number that fits a tensor: the first 60 bits of its SHA-256."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:15], 16)
 
 
 def index(shards: Iterable[Path]) -> list[Sample]:

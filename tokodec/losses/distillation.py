@@ -33,7 +33,7 @@ class Distillation(Teaching):
             ours = ours[:, 0]
         # Without the prediction, so that objectives of one teacher share its network.
         teaching = Teaching(teacher=self.teacher, file=self.file, sha256=self.sha256, side=self.side, interpolation=self.interpolation)
-        theirs = teacher_on(teaching, x.device)(x)
+        theirs = teacher_on(teaching, x.device)(x, output.aux)
         if ours.shape[2] != theirs.shape[2]:
             raise InputError(f"{self.teacher} has {theirs.shape[2]} features; the model predicts {ours.shape[2]}")
         return ours, theirs

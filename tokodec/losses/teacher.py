@@ -1,14 +1,15 @@
 """Networks of others whose features a tokenizer is to tell: frozen, from a file that the recipe names, nothing fetched.
 
 ``timm:NAME`` is an architecture of timm whose weights are in ``file``; ``transformers:NAME`` a vision model of transformers whose
-folder (``config.json`` and ``model.safetensors``) is ``file``, NAME being its class. A new kind adds its name to ``KINDS``.
+folder (``config.json`` and ``model.safetensors``) is ``file``, NAME being its class; ``stored`` looks features up that were computed
+before, see :mod:`tokodec.losses.stored`. A new kind adds its name to ``KINDS``.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -17,16 +18,19 @@ from torch import Tensor, nn
 
 from tokodec.checkpoint import read_checkpoint
 from tokodec.errors import InputError, MissingExtra
+from tokodec.losses.stored import StoredTeacher
 from tokodec.losses.verified import verified
 
 Pictures = Float[Tensor, "b 3 h w"]
+_PLACES = 16
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 """Mean and deviation that vision models of transformers expect unless their processor says otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Teaching:
-    """Which network. ``side``: of the pictures that it is shown, 0 for its own; ``interpolation`` as ``torch`` names it.
+    """Which network. ``side``: of the pictures that it is shown, 0 for its own; ``interpolation`` as ``torch`` names it. Of stored features
+    ``side`` is the number of places on a side of a crop, 0 for 16.
 
     ``sha256``: of the file with the weights.
     """
@@ -38,7 +42,7 @@ class Teaching:
     interpolation: str = "bicubic"
 
 
-class Teacher(nn.Module):
+class NetworkTeacher(nn.Module):
     """Pictures in [0, 1], any size, to the vector of the class token and those of all places: (b, 1 + n, c)."""
 
     shift: Tensor
@@ -53,10 +57,19 @@ class Teacher(nn.Module):
         self.register_buffer("scale", torch.tensor(deviation)[:, None, None])
 
     @torch.no_grad()
-    def forward(self, x: Pictures) -> Float[Tensor, "b n c"]:
+    def forward(self, x: Pictures, aux: Mapping[str, Tensor]) -> Float[Tensor, "b n c"]:
         with torch.autocast(x.device.type, enabled=False):
             shown = F.interpolate(x.float(), (self.side, self.side), mode=self.interpolation)
             return self.tokens((shown - self.shift) / self.scale)
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """What is said of crops: of their pixels, or of where they were cut, ``picture`` and ``window`` of ``aux``, as a batch has them."""
+
+    def __call__(self, x: Pictures, aux: Mapping[str, Tensor]) -> Float[Tensor, "b n c"]:
+        """The vector of the class token and those of all places, row by row. Raises InputError."""
+        ...
 
 
 @cache
@@ -68,7 +81,11 @@ def teacher_on(teaching: Teaching, device: torch.device) -> Teacher:
     return KINDS[kind](name, teaching).to(device).eval().requires_grad_(requires_grad=False)
 
 
-def _timm(name: str, teaching: Teaching) -> Teacher:
+def _stored(_: str, teaching: Teaching) -> StoredTeacher:
+    return StoredTeacher(verified(teaching.file, teaching.sha256), teaching.side or _PLACES)
+
+
+def _timm(name: str, teaching: Teaching) -> NetworkTeacher:
     try:
         import timm  # noqa: PLC0415  an extra
     except ImportError:
@@ -90,10 +107,10 @@ def _timm(name: str, teaching: Teaching) -> Teacher:
         return torch.cat([found[:, :1], found[:, before:]], 1)  # without registers
 
     told = net.pretrained_cfg
-    return Teacher(tokens, net, teaching.side or told["input_size"][-1], teaching.interpolation, told["mean"], told["std"])
+    return NetworkTeacher(tokens, net, teaching.side or told["input_size"][-1], teaching.interpolation, told["mean"], told["std"])
 
 
-def _transformers(name: str, teaching: Teaching) -> Teacher:
+def _transformers(name: str, teaching: Teaching) -> NetworkTeacher:
     try:
         import transformers  # noqa: PLC0415  an extra
     except ImportError:
@@ -108,10 +125,10 @@ def _transformers(name: str, teaching: Teaching) -> Teacher:
     def tokens(x: Pictures) -> Tensor:
         return net(pixel_values=x).last_hidden_state
 
-    return Teacher(tokens, net, teaching.side or net.config.image_size, teaching.interpolation, *_CLIP)
+    return NetworkTeacher(tokens, net, teaching.side or net.config.image_size, teaching.interpolation, *_CLIP)
 
 
-KINDS: Mapping[str, Callable[[str, Teaching], Teacher]] = {"timm": _timm, "transformers": _transformers}
+KINDS: Mapping[str, Callable[[str, Teaching], nn.Module]] = {"timm": _timm, "transformers": _transformers, "stored": _stored}
 
 
 def _filled(net: nn.Module, tensors: Mapping[str, Tensor], file: str) -> None:

@@ -164,6 +164,7 @@ class Trainer:
         with self._autocast():
             output: Output = self.model(x, quality=batch.quality if self.variable_rate else None)
         self.ids = output.aux.get("ids")
+        output.aux.update(picture=batch.picture, window=batch.window)
         losses: dict[str, Tensor] = {}
         found: dict[str, Tensor] = {}
         for recipe, objective in self.objectives:
