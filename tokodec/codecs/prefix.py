@@ -94,7 +94,9 @@ class PrefixCodec(TokenCodec):
         symbols = self._symbols([ids], size)
         for number, layer in enumerate(there.layers, 1):
             if self._first(symbols, layer.ids).crc32() != [layer.crc]:
-                raise CorruptFile(f"the decoded symbols of layer {number} are not those that were encoded (their CRC-32 differs): no picture")
+                raise CorruptFile(
+                    f"the decoded symbols of layer {number} are not those that were encoded (their CRC-32 differs): no picture"
+                )
         return symbols
 
     def _ranges(self, plan: LayerPlan, size: tuple[int, ...]) -> list[Section]:
@@ -139,7 +141,9 @@ class PrefixCodec(TokenCodec):
         ((name, stream),) = self.tokenizer.blank(size).streams.items()
         most, device = stream.ids.shape[1], next(self.parameters()).device
         values = torch.from_numpy(np.stack([np.pad(row, (0, most - len(row))) for row in rows]).astype(np.int32))
-        return Symbols(values={name: values[:, None, None].to(device)}, level=torch.tensor([len(row) for row in rows], device=device), size=size)
+        return Symbols(
+            values={name: values[:, None, None].to(device)}, level=torch.tensor([len(row) for row in rows], device=device), size=size
+        )
 
     def _lengths(self, symbols: Symbols) -> Int[Tensor, " b"] | None:
         return symbols.level

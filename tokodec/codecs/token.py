@@ -30,7 +30,7 @@ _FINGERPRINT_BYTES = 8
 
 
 class TokenCodec(Codec):
-    """The codec of a loaded tokenizer, whose numerics count. Symbols are its ids by stream; their level is 0 where their number does not vary.
+    """The codec of a loaded tokenizer, whose numerics count. Symbols are its ids by stream; their level is 0.
 
     Raises InputError for a tokenizer of something else than pictures in RGB, and for one that decodes to something else.
     """
