@@ -8,6 +8,7 @@ from zlib import crc32
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
@@ -16,6 +17,7 @@ from tkd import mutated
 
 import tokodec
 from tokodec import files
+from tokodec.api import Symbols
 from tokodec.codecs.prefix import PrefixCodec
 from tokodec.entropy.container import Kind, Segment, TkdFile, pack, salvage, unpack
 from tokodec.entropy.layerplan import LayerPlan, lengths_of, plan_of
@@ -110,10 +112,21 @@ def test_rows_that_end_anywhere(name: str) -> None:
     codec = codec_of(name)
     symbols = codec.symbols_of(files.tokenize(PICTURE, codec.tokenizer, MACHINE))
     for count in (2, 3, 5, 7):
-        one = codec._first(symbols, count)
+        one = codec.first(symbols, count)
         plan, payloads = codec.layers(one)
         assert plan.layers[-1].ids == count
         assert codec.read_layers(plan, payloads, one.size).crc32() == one.crc32()
+
+
+def test_items_of_several_lengths_have_files_of_their_own(name: str) -> None:
+    codec = codec_of(name)
+    x = files.to_unit(PICTURE.rgb).expand(3, -1, -1, -1)
+    with torch.inference_mode():
+        symbols = codec.symbols(x, torch.tensor([0.0, 0.6, 1.0]))
+        again = [codec.read_layers(*codec.layers(symbols[i : i + 1]), symbols.size) for i in range(3)]
+        assert [one.crc32() for one in again] == [[crc] for crc in symbols.crc32()]
+        assert len(set(symbols.level.tolist())) == 3
+        assert torch.equal(codec.synthesise(Symbols.join(again)), codec.synthesise(symbols))
 
 
 # --- cuts and damage
@@ -238,7 +251,7 @@ def test_plans_of_others_are_refused(data: bytes) -> None:
     with pytest.raises(CorruptFile, match="has no layers"):
         decoded(pack(bare))
     plain = unpack(tokodec.compress(PICTURE.rgb, model="vq_test"))
-    plan = replace(cast(LayerPlan, plan_of(file)).first(1).layers[0], crc=plain.header.symbol_crc)
+    plan = replace(cast("LayerPlan", plan_of(file)).layers[0], crc=plain.header.symbol_crc)
     segments = (Segment(kind=Kind.LAYERS, data=LayerPlan(layers=(plan,)).pack()), *plain.segments)
     with pytest.raises(CorruptFile, match="vq_test never writes"):
         decoded(pack(TkdFile(header=plain.header, segments=segments)))
@@ -266,6 +279,7 @@ class Curve(Prefixes):
 def test_the_longest_prefix_that_fits(steps: list[int], target: int) -> None:
     curve = Curve(steps)
     coded = TargetBytes(target).longest(curve, 1000)
+    assert coded.tokens is not None
     assert coded.tokens == max(sum(size <= target for size in curve.sizes), 1)
     assert len(coded.data) == curve.sizes[coded.tokens - 1]
     assert bool(coded.missed) == (not 0.97 * target <= len(coded.data) <= target)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option, Typer
 
+from tokodec.catalogue import model_info
 from tokodec.cli import talk
 from tokodec.cli.options import flat
 from tokodec.errors import InputError
@@ -28,6 +29,9 @@ class Contest:
 
     models: Annotated[list[str] | None, Option("--model", "-m", metavar="NAME", help="May be repeated; by default one codec.")] = None
     baselines: Annotated[str, Option(metavar="NAME,...", help="Such as jpeg,webp,avif, each also with _ds2 and _ds4.")] = ""
+    lengths: Annotated[
+        str, Option(metavar="N,...", help="Of models whose ids go from coarse to fine: numbers of ids, such as 1,2,4, for qualities.")
+    ] = ""
     anchor: Annotated[str | None, Option(metavar="NAME", help="Of BD-rates; by default the first baseline, else the first model.")] = None
 
 
@@ -49,7 +53,7 @@ def run(
     if output is None:
         raise InputError("name the folder of the results with -o")
     from tokodec import files
-    from tokodec.eval import plot
+    from tokodec.eval import lengths, plot
     from tokodec.eval.contestants import Named
     from tokodec.eval.run import Run, carry_out
     from tokodec.eval.suite import find_suite
@@ -58,7 +62,10 @@ def run(
     found, entries = find_suite(suite, data)
     classical = [name.strip() for name in contest.baselines.split(",") if name.strip()]
     named = [Named(name=n, baseline=True) for n in classical]
-    named += [Named(name=n, baseline=False, qualities=found.qualities) for n in contest.models or [files.DEFAULT_MODEL]]
+    counts = lengths.parse(contest.lengths)
+    named += [Named(name=n, baseline=False, qualities=found.qualities, lengths=counts) for n in contest.models or [files.DEFAULT_MODEL]]
+    if counts and not any(":" in n.name or model_info(n.name).variable_length for n in named if not n.baseline):
+        raise InputError("--lengths: no model that takes part has ids that go from coarse to fine")
     if len({n.name for n in named}) < len(named):
         raise InputError("a model or baseline is named twice")
     done = carry_out(Run(suite=found, entries=entries, contestants=named, folder=output, jobs=jobs), lambda *told: _tell(quiet, *told))
@@ -79,7 +86,7 @@ def _tell(quiet: bool, count: int, total: int, row: dict[str, Any]) -> None:
 
 def _write(done: Any, output: Path, anchor: str, json: bool) -> None:
     from tokodec.atomic import write_whole
-    from tokodec.eval import plot, summary, table
+    from tokodec.eval import lengths, plot, summary, table
 
     points = summary.points(done)
     deltas = summary.deltas(done, anchor) if len(done.contestants) > 1 else []
@@ -88,6 +95,11 @@ def _write(done: Any, output: Path, anchor: str, json: bool) -> None:
     results = {"results.json": text.encode(), "results.csv": table.to_csv(done).encode(), "results.md": markdown.encode()}
     if points:
         results |= {f"rd.{suffix}": data for suffix, data in plot.plot(points, table.title(done)).items()}
+    own = lengths.by_length(done, points)
+    if own:
+        markdown = f"{markdown}\n{lengths.to_markdown(points, own)}"
+        results["results.md"] = markdown.encode()
+        results |= {f"ids.{suffix}": data for suffix, data in plot.by_length(own, table.title(done)).items()}
     for name, data in results.items():
         write_whole(output / name, data)
     for line in (text if json else markdown).splitlines():

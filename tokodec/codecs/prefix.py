@@ -54,9 +54,10 @@ class PrefixCodec(TokenCodec):
         """At most the first ``k`` ids of each window, 1 or more. Raises InputError."""
         if k < 1:
             raise InputError(f"a window has 1 to {self.row} ids, not {k}")
-        return self._first(symbols, k * self.tokenizer.windows_of(symbols.size))
+        return self.first(symbols, k * self.tokenizer.windows_of(symbols.size))
 
-    def _first(self, symbols: Symbols, count: int) -> Symbols:
+    def first(self, symbols: Symbols, count: int) -> Symbols:
+        """At most the first ``count`` ids of the picture."""
         ((name, values),) = symbols.values.items()
         level = symbols.level.clamp(max=count)
         there = mask(level, values.shape[-1])[:, None, None]
@@ -68,7 +69,7 @@ class PrefixCodec(TokenCodec):
         """The plan and the payload of each layer, of one item."""
         count, windows = int(one.level), self.tokenizer.windows_of(one.size)
         ends = [min(k * windows, count) for k in lengths_of(math.ceil(count / windows))]
-        plan = LayerPlan(layers=tuple(Layer(ids=end, crc=self._first(one, end).crc32()[0]) for end in ends))
+        plan = LayerPlan(layers=tuple(Layer(ids=end, crc=self.first(one, end).crc32()[0]) for end in ends))
         (values,) = one.values.values()
         parts = np.split(values.flatten().cpu().numpy()[:count], ends[:-1])
         return plan, [flat.pack([part], [section.size]) for part, section in zip(parts, self._ranges(plan, one.size), strict=True)]
@@ -93,7 +94,7 @@ class PrefixCodec(TokenCodec):
         ids = np.concatenate([flat.unpack(payload, [section])[0] for payload, section in zip(payloads, ranges, strict=True)])
         symbols = self._symbols([ids], size)
         for number, layer in enumerate(there.layers, 1):
-            if self._first(symbols, layer.ids).crc32() != [layer.crc]:
+            if self.first(symbols, layer.ids).crc32() != [layer.crc]:
                 raise CorruptFile(
                     f"the decoded symbols of layer {number} are not those that were encoded (their CRC-32 differs): no picture"
                 )

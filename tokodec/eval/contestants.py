@@ -13,10 +13,13 @@ from PIL import Image, features
 
 from tokodec import files
 from tokodec.catalogue import model_info, resolve
+from tokodec.codecs.prefix import PrefixCodec
 from tokodec.errors import InputError
 from tokodec.media.picture import Picture
-from tokodec.rate import Quality
+from tokodec.rate import Length, Quality, Rate
 
+IDS = "ids of a window"
+"""What settings are where they are no qualities."""
 Pixels8 = UInt8[np.ndarray, "h w 3"]
 
 
@@ -42,27 +45,34 @@ class Contestant(ABC):
 class Model(Contestant):
     """A codec or a discrete tokenizer of ours, on the CPU in stable numerics: .tkd files, read back as anyone would.
 
-    ``name``: of the zoo, or of weights elsewhere, ``dir:FOLDER``, which are shown under that name.
+    ``name``: of the zoo, or of weights elsewhere, ``dir:FOLDER``, which are shown under that name. ``lengths``: where ids go from coarse to
+    fine, settings are these numbers of ids of each window, as far as there are so many, instead of qualities.
     """
 
-    def __init__(self, name: str, qualities: Sequence[float]) -> None:
+    def __init__(self, name: str, qualities: Sequence[float], lengths: Sequence[int] = ()) -> None:
         self._machine = files.Machine()
         elsewhere = ":" in name
         self.name = name if elsewhere else resolve(name)
         info = model_info(self._machine.codec(name).name if elsewhere else name)
         if info.kind not in files.FILE_KINDS:
             raise InputError(f"{name} is a {info.kind} model, which makes no files")
-        self.settings = tuple(qualities) if info.variable_rate else (None,)
-        self._codec = self._machine.codec(self.name)
+        self._codec = codec = self._machine.codec(self.name)
+        asked = qualities if info.variable_rate else (None,)
+        self._rates: dict[float | None, Rate] = {quality: Quality(quality) for quality in asked}
+        self._by_length = bool(lengths) and isinstance(codec, PrefixCodec)
+        if lengths and isinstance(codec, PrefixCodec):
+            self._rates = {length: Length(length) for length in sorted({min(length, codec.row) for length in lengths})}
+        self.settings = tuple(self._rates)
 
     def encode(self, picture: Pixels8, setting: float | None) -> bytes:
-        return files.encode(Picture(rgb=picture), self._codec, Quality(setting), self._machine).data
+        return files.encode(Picture(rgb=picture), self._codec, self._rates[setting], self._machine).data
 
     def decode(self, data: bytes) -> Pixels8:
         return files.decode(data, files.Given(self._codec), self._machine).rgb
 
     def identity(self) -> dict[str, Any]:
-        return {"kind": "model", "fingerprint": self._codec.fingerprint.hex(), "numerics": "stable"}
+        unit = {"unit": IDS} if self._by_length else {}
+        return {"kind": "model", "fingerprint": self._codec.fingerprint.hex(), "numerics": "stable"} | unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,12 +150,16 @@ def _sides(picture: Pixels8) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Named:
-    """A contestant by name, small enough to travel to another process. ``qualities``: of models of variable rate."""
+    """A contestant by name, small enough to travel to another process.
+
+    ``qualities``: of models of variable rate; ``lengths``: instead of them where ids go from coarse to fine, if any are given.
+    """
 
     name: str
     baseline: bool
     qualities: tuple[float, ...] = ()
+    lengths: tuple[int, ...] = ()
 
     def make(self) -> Contestant:
         """Loads what is needed. Raises InputError, ModelNotFound."""
-        return Baseline(self.name) if self.baseline else Model(self.name, self.qualities)
+        return Baseline(self.name) if self.baseline else Model(self.name, self.qualities, self.lengths)

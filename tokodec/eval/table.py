@@ -105,6 +105,6 @@ def _points(points: Sequence[Point]) -> str:
     lines = [f"| contestant | setting | {' | '.join(name for name, _ in _COLUMNS.values())} |", "|---|---|" + "---|" * len(_COLUMNS)]
     for p in points:
         cells = ["-" if p.values[key] is None else form.format(p.values[key]) for key, (_, form) in _COLUMNS.items()]
-        setting = "-" if p.setting is None else f"{p.setting:.3g}"
+        setting = "-" if p.setting is None else str(p.setting) if isinstance(p.setting, int) else f"{p.setting:.3g}"
         lines.append(f"| {p.contestant} | {setting} | {' | '.join(cells)} |")
     return "\n".join(lines)
