@@ -11,7 +11,7 @@ from pathlib import Path
 from zlib import crc32
 
 MAGIC = bytes((0xD4, 0x54, 0x4B, 0x44, 0x0D, 0x0A, 0x1A, 0x0A))
-NAMES = {"P": "payload", "T": "tile plan", "A": "alpha", "i": "ICC profile", "t": "text"}
+NAMES = {"P": "payload", "T": "tile plan", "L": "layer plan", "A": "alpha", "i": "ICC profile", "t": "text"}
 
 
 class Damaged(Exception):
@@ -78,10 +78,34 @@ def read_header(reader: Reader) -> dict[str, object]:
     return header
 
 
+def is_cut(reader: Reader, segments: list[tuple[str, bytes]]) -> bool:
+    """Section 6: whether the bytes end here, behind a layer."""
+    return reader.at == len(reader.data) and segments[-1:] != [] and segments[-1][0] == "P" and "L" in dict(segments)
+
+
+def has_end(data: bytes) -> bool:
+    return data[-5:-4] == b"\0" and crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
+
+
+def read_layers(data: bytes, segments: list[tuple[str, bytes]], symbol_crc: object) -> list[int]:
+    """Section 7, the layer plan: how many ids there are after each layer of the whole file; nothing without a plan."""
+    if "L" not in dict(segments):
+        return []
+    plan, counts, crc = Reader(dict(segments)["L"]), [0], 0
+    while plan.at < len(plan.data):
+        counts.append(plan.varint())
+        crc = plan.number(4)
+        check(counts[-1] > counts[-2], "layers must grow")
+    check(len(counts) > 1 and f"{crc:08x}" == symbol_crc, "the plan of layers is not that of the header")
+    there = [kind for kind, _ in segments].count("P")
+    check(there == len(counts) - 1 or (there < len(counts) - 1 and not has_end(data)), "other layers than the plan has")
+    return counts[1:]
+
+
 def read_segments(reader: Reader) -> list[tuple[str, bytes]]:
     """Sections 5 and 6."""
     segments: list[tuple[str, bytes]] = []
-    while (kind := reader.take(1)) != b"\0":
+    while not (cut := is_cut(reader, segments)) and (kind := reader.take(1)) != b"\0":
         check(kind.isalpha(), "a kind that is not a letter")
         length, crc = reader.varint(), reader.number(4)
         data = reader.take(length)
@@ -90,8 +114,12 @@ def read_segments(reader: Reader) -> list[tuple[str, bytes]]:
         check(len(segments) <= 65_536, "too many segments")
     kinds = [kind for kind, _ in segments]
     check(all(kind in NAMES or kind.islower() for kind in kinds), "a critical segment of unknown kind")
-    check("P" in kinds and all(kinds.count(kind) <= 1 for kind in "AiT"), "payload missing, or A, i or T twice")
-    check("T" not in kinds or kinds.index("T") < kinds.index("P"), "a tile plan behind a payload")
+    check("P" in kinds and all(kinds.count(kind) <= 1 for kind in "AiTL"), "payload missing, or A, i, T or L twice")
+    behind = kinds[kinds.index("P") :]
+    check("T" not in behind and "L" not in behind, "a plan behind a payload")
+    check("L" not in kinds or ("T" not in kinds and not {"A", "i"} & {*behind}), "a layer plan beside tiles, or A or i behind a layer")
+    if cut:
+        return segments
     crc = crc32(reader.data[: reader.at])
     check(reader.number(4) == crc, "checksum of the whole file")
     check(reader.at == len(reader.data), "bytes after the end")
@@ -107,11 +135,14 @@ def main() -> int:
     try:
         reader = Reader(args.file.read_bytes())
         header, segments = read_header(reader), read_segments(reader)
+        layers = read_layers(reader.data, segments, header["symbol_crc"])
     except Damaged as problem:
         print(f"{args.file}: damaged: {problem}", file=sys.stderr)
         return 7
     for name, value in header.items():
         print(f"{name}: {value}")
+    if layers:
+        print(f"layers: {len(layers)}, ids after each: {' '.join(map(str, layers))}")
     for number, (kind, data) in enumerate(segments, 1):
         print(f"segment {number}: {kind} {NAMES.get(kind, 'unknown')}, {len(data)} bytes")
     if args.extract in range(1, len(segments) + 1):

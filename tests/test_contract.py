@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tokodec import rate, zoo
 from tokodec.api import Bitstream, Codec, DiscreteTokenizer, Latents, Tokens
-from tokodec.codecs.token import TokenCodec
+from tokodec.codecs.prefix import codec_of
 from tokodec.entropy.fixed import LEVELS
 from tokodec.errors import CorruptFile, InputError, WeightsMismatch
 from tokodec.files import FILE_KINDS
@@ -41,7 +41,7 @@ def codec(request: pytest.FixtureRequest) -> Codec:
 def opened(name: str, numerics: str = "stable") -> Codec:
     """The codec of that name; of a discrete tokenizer, the one that writes its ids."""
     loaded = store.load(name, numerics=numerics)
-    codec = TokenCodec(loaded) if isinstance(loaded, DiscreteTokenizer) else loaded
+    codec = codec_of(loaded) if isinstance(loaded, DiscreteTokenizer) else loaded
     assert isinstance(codec, Codec)
     return codec
 

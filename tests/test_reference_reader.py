@@ -78,6 +78,27 @@ def test_prints_and_extracts(tmp_path: Path) -> None:
     assert run(source, "--extract", "5").returncode == 2
 
 
+@pytest.mark.parametrize("lost", [0, 5, 12])
+def test_of_files_in_layers_it_says_the_layers(tmp_path: Path, lost: int) -> None:
+    """Whole, without its end, and without its last layer; damaged is one byte less."""
+    golden = (Path(__file__).parent / "golden" / "v0-prefix-low.tkd").read_bytes()
+    segment = len(unpack(golden).payloads[-1]) + 6
+    source = tmp_path / "a.tkd"
+    for cut, code in (
+        (len(golden) - (5 + segment if lost == 12 else lost), 0),
+        (len(golden) - 1 - (5 + segment if lost == 12 else lost), 7),
+    ):
+        source.write_bytes(golden[:cut])
+        done = run(source)
+        assert (done.returncode, "layers: 3, ids after each: 6 12 18" in done.stdout) == (code, code == 0)
+
+
+def test_of_every_cut_it_says_what_we_say() -> None:
+    golden = (Path(__file__).parent / "golden" / "v0-prefix-high.tkd").read_bytes()
+    assert sum(reference(golden[:cut]) is not None for cut in range(len(golden))) == len(unpack(golden).payloads)
+    assert all(reference(golden[:cut]) == ours(golden[:cut]) for cut in range(len(golden)))
+
+
 def test_refuses_in_one_line(tmp_path: Path) -> None:
     source = tmp_path / "a.tkd"
     source.write_bytes(pack(GOLDEN_FILE)[:-1])

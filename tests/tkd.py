@@ -78,8 +78,10 @@ def tkd_files(draw: st.DrawFn) -> TkdFile:
         extensions=tuple(Extension(tag=tag, data=draw(_data)) for tag in tags),
     )
     kinds = [*draw(st.lists(_repeatable, max_size=9)), "P", *draw(st.sampled_from(("", "A", "i", "Ai")))]
-    segments = tuple(Segment(kind=ord(kind), data=draw(_data)) for kind in draw(st.permutations(kinds)))
-    return TkdFile(header=header, segments=segments)
+    order = draw(st.permutations(kinds))
+    if draw(st.booleans()):  # in layers: a plan, alpha and profile come first
+        order = [*draw(st.permutations(["L", *(k for k in order if k in "Ai")])), *(k for k in order if k not in "Ai")]
+    return TkdFile(header=header, segments=tuple(Segment(kind=ord(kind), data=draw(_data)) for kind in order))
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:

@@ -8,17 +8,18 @@ payload against what its symbols must cost (in the reader of the codec), the sym
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from PIL import Image
 
-from tokodec.api import Codec, DiscreteTokenizer, Tokens
+from tokodec.api import Codec, DiscreteTokenizer, Symbols, Tokens
 from tokodec.catalogue import zoo
+from tokodec.codecs.prefix import PrefixCodec
 from tokodec.codecs.variable_rate import VariableRateCodec
-from tokodec.entropy.container import MAX_SIDE, Header, Kind, Segment, TkdFile, pack, unpack
+from tokodec.entropy.container import MAX_SIDE, Header, Kind, Segment, TkdFile, pack, salvage, unpack
 from tokodec.entropy.tileplan import Box, Tiles, Tiling
 from tokodec.errors import CorruptFile, FingerprintMismatch, InputError
 from tokodec.machine import Machine, device_of, memory_told, need
@@ -28,7 +29,7 @@ from tokodec.media.pixels import to_uint8, to_unit
 from tokodec.media.read import ImageLike, from_image
 from tokodec.media.write import to_pil
 from tokodec.opened import Opened, opened
-from tokodec.rate import Coded, Encode, Quality, Rate, TargetBpp
+from tokodec.rate import Coded, Encode, Prefixes, Quality, Rate, TargetBpp
 from tokodec.tiled import TileWriter
 
 DEFAULT_MODEL = "fourstep_vr"
@@ -78,6 +79,21 @@ class Forced(Choice):
         return self.model
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is wanted of files in layers.
+
+    ``tokens``: at most so many ids of each window; files without layers refuse it by name. ``unpack``: by default whole files, and those
+    cut exactly behind a layer; with ``salvage`` what is before any damage.
+    """
+
+    tokens: int | None = None
+    unpack: Callable[..., TkdFile] = unpack
+
+
+ALL = Wanted()
+
+
 def encode(picture: Picture, codec: Codec, rate: Rate, machine: Machine, tiling: Tiling | None = None) -> Coded:
     """A whole .tkd file of a picture, which is known to decode: both steps, :func:`code` and :func:`confirm`. Raises what they raise."""
     coded = code(picture, codec, rate, machine, tiling)
@@ -91,7 +107,11 @@ def code(picture: Picture, codec: Codec, rate: Rate, machine: Machine, tiling: T
     Raises OutOfMemory, UnsupportedInput, and InputError for a quality that ``codec`` does not take, and for tiles if it has none.
     """
     tiles = tiles_of(picture, codec, tiling)
-    device = device_of(machine.device)
+    device, pixels = device_of(machine.device), picture.width * picture.height
+    if isinstance(codec, PrefixCodec):
+        machine.check(picture.width, picture.height, codec.bytes_per_pixel, codec.stride)
+        with memory_told(), torch.inference_mode():
+            return rate.longest(_layered_attempts(picture, codec, device), pixels)
     if tiles is None or not isinstance(codec, VariableRateCodec):
         machine.check(picture.width, picture.height, codec.bytes_per_pixel, codec.stride)
         attempt = _whole_attempts(picture, codec, device)
@@ -99,7 +119,7 @@ def code(picture: Picture, codec: Codec, rate: Rate, machine: Machine, tiling: T
         machine.check_tiled(tiles, codec)
         attempt = _tiled_attempts(picture, TileWriter(codec=codec, device=device, jobs=machine.jobs), tiles)
     with memory_told(), torch.inference_mode():
-        return rate.reach(attempt, picture.width * picture.height)
+        return rate.reach(attempt, pixels)
 
 
 def tiles_of(picture: Picture, codec: Codec, tiling: Tiling | None) -> Tiles | None:
@@ -128,21 +148,22 @@ def confirm(coded: Coded, codec: Codec, machine: Machine) -> None:
             raise CorruptFile(f"the file just made does not decode, so it was not kept: {error}") from error
 
 
-def decode(data: bytes, choice: Choice, machine: Machine, region: Box | None = None) -> Picture:
+def decode(data: bytes, choice: Choice, machine: Machine, region: Box | None = None, wanted: Wanted = ALL) -> Picture:
     """The picture in a .tkd file: exactly the size that went in, alpha and profile as they were; or a region of it.
 
     Both steps, :func:`open_file` and :func:`picture_of`. Raises what they raise.
     """
-    return picture_of(open_file(data, choice, machine), region)
+    return picture_of(open_file(data, choice, machine, wanted), region)
 
 
-def open_file(data: bytes, choice: Choice, machine: Machine) -> Opened:
+def open_file(data: bytes, choice: Choice, machine: Machine, wanted: Wanted = ALL) -> Opened:
     """A .tkd file that is ready to give pixels.
 
-    Raises CorruptFile, FingerprintMismatch, OutOfMemory, and ModelNotFound when the weights are not here.
+    Raises CorruptFile, FingerprintMismatch, OutOfMemory, ModelNotFound when the weights are not here, and InputError for a number of
+    tokens that is none, or that is wanted of a file without layers.
     """
-    file = unpack(data, max_pixels=machine.max_pixels)
-    found = opened(file, choice.codec(file.header, machine), machine)
+    file = wanted.unpack(data, max_pixels=machine.max_pixels)
+    found = opened(file, choice.codec(file.header, machine), machine, wanted.tokens)
     with memory_told(), torch.inference_mode():
         found.prepare()
     return found
@@ -202,7 +223,8 @@ def compress(image: ImageLike, model: str | Codec | None = None, quality: float 
 
     ``image``: a path, bytes of a picture file, a PIL picture, a uint8 array (h, w, c) or a float tensor (c, h, w) in [0, 1].
     ``model``: a name or a loaded codec; the default is DEFAULT_MODEL. ``quality`` in [0, 1], by default DEFAULT_QUALITY;
-    ``target_bpp`` instead is met within 3 % by the whole file, or as nearly as the model can. Raises TokodecError.
+    ``target_bpp`` instead is met within 3 % by the whole file, or as nearly as the model can; by rows of ids from coarse to fine with the
+    longest prefix that fits. Raises TokodecError.
     """
     if quality is not None and target_bpp is not None:
         raise InputError("give a quality or a target rate, not both")
@@ -213,11 +235,15 @@ def compress(image: ImageLike, model: str | Codec | None = None, quality: float 
     return encode(from_image(image), codec, rate, machine).data
 
 
-def decompress(data: bytes, region: tuple[int, int, int, int] | None = None) -> Image.Image:
+def decompress(
+    data: bytes, region: tuple[int, int, int, int] | None = None, *, tokens: int | None = None, partial: bool = False
+) -> Image.Image:
     """The picture in the bytes of a .tkd file, or a ``region`` of it: x, y, width and height in pixels.
 
-    Of a large picture, which is in tiles, only those around the region are decoded. Raises TokodecError: CorruptFile,
-    FingerprintMismatch, and InputError for a region that is not inside.
+    Of a large picture, which is in tiles, only those around the region are decoded. Of a file in layers, ``tokens`` decodes at most so
+    many ids of each window, and ``partial`` takes a file that is damaged or cut anywhere, up to its last whole layer; one that is cut
+    exactly behind a layer decodes in any case. Raises TokodecError: CorruptFile, FingerprintMismatch, and InputError for a region that is
+    not inside and for tokens of a file without layers.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
         raise InputError(f"decompress takes the bytes of a .tkd file, not a {type(data).__name__}; for a path: Path(...).read_bytes()")
@@ -225,7 +251,8 @@ def decompress(data: bytes, region: tuple[int, int, int, int] | None = None) -> 
     if region is not None:
         x, y, width, height = region
         box = Box(top=y, left=x, bottom=y + height, right=x + width)
-    return to_pil(decode(bytes(data), Named(), Machine(), box))
+    wanted = Wanted(tokens=tokens, unpack=salvage if partial else unpack)
+    return to_pil(decode(bytes(data), Named(), Machine(), box, wanted))
 
 
 def rate_for(codec: Codec, asked: Rate | None) -> Rate:
@@ -262,6 +289,33 @@ def _tiled_attempts(picture: Picture, writer: TileWriter, tiles: Tiles) -> Encod
         return _file(picture, writer.codec, plan.crc32, segments, extras)
 
     return attempt
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LayeredFiles(Prefixes):
+    """Files in layers of one picture, whose ``symbols`` are all its ids."""
+
+    picture: Picture
+    codec: PrefixCodec
+    symbols: Symbols
+    extras: Sequence[Segment]
+    most: int
+
+    def kept(self, quality: float | None) -> int:
+        return self.codec.kept(quality)
+
+    def file(self, tokens: int) -> bytes:
+        plan, payloads = self.codec.layers(self.codec.shortened(self.symbols, tokens))
+        # Whatever stands before the layers is left when a file is cut behind one of them.
+        first = [*self.extras, Segment(kind=Kind.LAYERS, data=plan.pack())]
+        segments = [*first, *(Segment(kind=Kind.PAYLOAD, data=p) for p in payloads)]
+        return _file(self.picture, self.codec, plan.layers[-1].crc, segments, ())
+
+
+def _layered_attempts(picture: Picture, codec: PrefixCodec, device: torch.device) -> Prefixes:
+    """The same in layers, of any number of ids; the networks work once."""
+    symbols = codec.symbols(to_unit(picture.rgb).to(device))
+    return _LayeredFiles(picture=picture, codec=codec, symbols=symbols, extras=_extras(picture), most=codec.row)
 
 
 def _file(picture: Picture, codec: Codec, symbol_crc: int, coded: Sequence[Segment], extras: Sequence[Segment]) -> bytes:

@@ -9,6 +9,7 @@ import torch
 
 from tokodec.api import Codec, DiscreteTokenizer
 from tokodec.catalogue import resolve
+from tokodec.codecs.prefix import codec_of
 from tokodec.codecs.token import TokenCodec
 from tokodec.codecs.variable_rate import VariableRateCodec
 from tokodec.entropy.tileplan import Tiles
@@ -94,7 +95,7 @@ def _kept(name: str, device: torch.device, numerics: str) -> Codec:
 def _load(name: str, device: torch.device, numerics: str) -> Codec:
     model = store.load(name, device=device, numerics=numerics)
     if isinstance(model, DiscreteTokenizer):
-        return TokenCodec(model)
+        return codec_of(model)
     if not isinstance(model, Codec):
         raise InputError(f"{name} is neither a codec nor a discrete tokenizer: it makes no .tkd files")
     return model

@@ -144,6 +144,8 @@ def test_json_of_inspect_and_verify(tk: Any) -> None:
         "file_bytes": path.stat().st_size,
         "payload_bytes": file.payload_bytes,
         "tiles": 1,
+        "layers": [],
+        "lost": 0,
         "bpp": pytest.approx(8 * path.stat().st_size / 600, abs=1e-6),
     }
     Path("b.tkd").write_bytes(path.read_bytes()[:-1])

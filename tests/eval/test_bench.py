@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tokodec import catalogue
+from tokodec import catalogue, files
 from tokodec.cli import main
 from tokodec.errors import InputError, NoInput
 from tokodec.eval import suite as suites
+from tokodec.eval.contestants import Named
 from tokodec.eval.journal import Journal
 from tokodec.eval.measure import PictureMeasure
 from tokodec.eval.measures import ALWAYS, MEASURES
 from tokodec.eval.protocol import protocol_of
 from tokodec.eval.suite import Entry, Suite, find_suite, load
 from tokodec.eval.work import code
+from tokodec.media.picture import Picture
+from tokodec.rate import Length
 
 COMMAND = (
     "bench",
@@ -298,3 +302,38 @@ def test_suites_are_held_to_their_rules(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(NoInput):
         find_suite(str(tmp_path / "none"), None)
+
+
+# --- numbers of ids
+
+
+def test_settings_may_be_numbers_of_ids(folder: Path, alone: None) -> None:
+    command = ("bench", "run", "pictures", "-m", "one_d_piece_test", "--baselines", "jpeg_ds4", "-o", "out", "--lengths", "1,2,4,99")
+    assert main.run((*command, "--quiet")) == 0
+    rows = [r for r in results()["rows"] if r["contestant"] == "one_d_piece_test"]
+    assert [r["setting"] for r in rows] == [1, 1, 2, 2, 4, 4, 6, 6], "6 are all there are"
+    machine = files.Machine()
+    for row in rows[::2]:
+        picture = Picture(rgb=np.asarray(Image.open(Path("pictures") / row["picture"])))
+        coded = files.encode(picture, machine.codec("one_d_piece_test"), Length(row["setting"]), machine)
+        assert row["bytes"] == len(coded.data)
+    table = Path("out/results.md").read_text().rpartition("\n\n")[2].splitlines()
+    assert table[0] == "| contestant | ids of a window | bytes | bpp | PSNR dB | jpeg_ds4 at these bytes |"
+    assert [line.split(" | ")[1] for line in table[2:]] == ["1", "2", "4", "6"]
+    assert Path("out/ids.png").stat().st_size > 0
+
+
+def test_lengths_are_for_models_that_have_them() -> None:
+    row, plain = (Named(name=n, baseline=False, qualities=(0.0, 1.0), lengths=(2, 4)) for n in ("one_d_piece_test", "hyperprior_vr_test"))
+    rated = replace(row, lengths=())
+    assert [n.make().settings for n in (row, plain, rated)] == [(2, 4), (0.0, 1.0), (0.0, 1.0)]
+    assert row.make().identity() != rated.make().identity(), "2 ids are not quality 2"
+
+
+@pytest.mark.parametrize(
+    ("rest", "words"),
+    [(("--lengths", "1,x"), "numbers of ids"), (("--lengths", "0"), "numbers of ids"), (("--lengths", "2", "-m", "vq_test"), "no model")],
+)
+def test_lengths_that_are_none(folder: Path, capsys: pytest.CaptureFixture[str], rest: tuple[str, ...], words: str) -> None:
+    assert main.run(("bench", "run", "pictures", "-o", "out", *rest)) == 2
+    assert words in capsys.readouterr().err

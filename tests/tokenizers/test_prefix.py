@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tokodec.api import Tokens
-from tokodec.codecs.token import TokenCodec
+from tokodec.codecs.prefix import PrefixCodec
 from tokodec.errors import CorruptFile, InputError
 from tokodec.pretrained import store
 from tokodec.sequence import Packed, pack, unpack
@@ -176,7 +176,7 @@ def test_parts_of_a_picture() -> None:
 
 
 def test_files_hold_as_many_ids_as_there_are(model: Any, picture: Pictures) -> None:
-    codec = TokenCodec(model)
+    codec = PrefixCodec(model)
     x = picture(64, 32)
     with torch.inference_mode():
         for quality in (0.0, 0.5, 1.0):
@@ -189,7 +189,7 @@ def test_files_hold_as_many_ids_as_there_are(model: Any, picture: Pictures) -> N
 
 
 def test_a_payload_that_claims_another_count_is_refused(model: Any, picture: Pictures) -> None:
-    codec = TokenCodec(model)
+    codec = PrefixCodec(model)
     with torch.inference_mode():
         symbols = codec.symbols(picture(32, 32), 0.5)
         (data,) = codec.write(symbols)

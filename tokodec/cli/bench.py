@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option, Typer
 
+from tokodec.catalogue import model_info
 from tokodec.cli import talk
 from tokodec.cli.judging import Judging
 from tokodec.cli.meter import Meter
@@ -28,6 +29,9 @@ class Contest(Judging):
 
     models: Annotated[list[str] | None, Option("--model", "-m", metavar="NAME", help="May be repeated; by default one codec.")] = None
     baselines: Annotated[str, Option(metavar="NAME,...", help="Such as jpeg,webp,avif,jxl,heic, each also with _ds2 and _ds4.")] = ""
+    lengths: Annotated[
+        str, Option(metavar="N,...", help="Of models whose ids go from coarse to fine: numbers of ids, such as 1,2,4, for qualities.")
+    ] = ""
     anchor: Annotated[str | None, Option(metavar="NAME", help="Of BD-rates; by default the first baseline, else the first model.")] = None
     measures: Annotated[str, Option(metavar="NAME,...", help="Such as psnr,lpips_alex,fid; all: what can be taken here.")] = ""
 
@@ -75,7 +79,7 @@ def run(
     """
     output = place.folder()
     from tokodec import files
-    from tokodec.eval import plot
+    from tokodec.eval import lengths, plot
     from tokodec.eval.contestants import Named
     from tokodec.eval.devices import devices
     from tokodec.eval.measures import chosen
@@ -87,7 +91,10 @@ def run(
     found, entries = find_suite(suite, place.data, contest.labels)
     found = contest.applied(found)
     named = [Named(name=n, baseline=True) for n in _names(contest.baselines)]
-    named += [Named(name=n, baseline=False, qualities=found.qualities) for n in contest.models or [files.DEFAULT_MODEL]]
+    counts = lengths.parse(contest.lengths)
+    named += [Named(name=n, baseline=False, qualities=found.qualities, lengths=counts) for n in contest.models or [files.DEFAULT_MODEL]]
+    if counts and not any(":" in n.name or model_info(n.name).variable_length for n in named if not n.baseline):
+        raise InputError("--lengths: no model that takes part has ids that go from coarse to fine")
     if len({n.name for n in named}) < len(named):
         raise InputError("a model or baseline is named twice")
     asked = Run(
@@ -151,7 +158,7 @@ def _names(text: str) -> list[str]:
 
 def _write(done: Any, output: Path, anchor: str, json: bool) -> None:
     from tokodec.atomic import write_whole
-    from tokodec.eval import plot, summary, table
+    from tokodec.eval import lengths, plot, summary, table
     from tokodec.eval.deltas import deltas
     from tokodec.eval.statistics import statistics
 
@@ -168,6 +175,11 @@ def _write(done: Any, output: Path, anchor: str, json: bool) -> None:
     if drawn:
         known = figures.measures[figures.main]
         results |= {f"rd.{suffix}": data for suffix, data in plot.plot(drawn, table.title(done), figures.main, known).items()}
+        own = lengths.by_length(done, drawn)
+        if own:
+            markdown = f"{markdown}\n{lengths.to_markdown(drawn, own, figures.main, known)}"
+            results["results.md"] = markdown.encode()
+            results |= {f"ids.{suffix}": data for suffix, data in plot.by_length(own, table.title(done), figures.main, known).items()}
     for name, data in results.items():
         write_whole(output / name, data)
     for line in (text if json else markdown).splitlines():

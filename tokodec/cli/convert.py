@@ -46,6 +46,8 @@ def convert(
         return decompress([source], decoding=coding, selection=Selection(), writing=writing, running=running, computing=computing)
     if coding.region is not None:
         raise InputError("--region is a part of a .tkd file's picture: say it when you decompress")
+    if coding.tokens is not None or coding.partial:
+        raise InputError("--tokens and --partial say what is read of a .tkd file: say them when you decompress")
     if not _is_picture(writing.output):
         return compress(
             [source], aiming=coding, reading=reading, selection=Selection(), writing=writing, running=running, computing=computing

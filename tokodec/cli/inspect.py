@@ -11,8 +11,9 @@ from tokodec.cli.batch import shared_code
 from tokodec.cli.options import Selection
 from tokodec.cli.paths import find
 from tokodec.cli.streams import read_tkd, shown
+from tokodec.entropy import layerplan, tileplan
 from tokodec.entropy.container import TkdFile, unpack
-from tokodec.entropy.tileplan import plan_of
+from tokodec.entropy.layerplan import LayerPlan
 
 
 def inspect(
@@ -39,8 +40,11 @@ def inspect(
 
 
 def row(data: bytes, file: TkdFile) -> dict[str, object]:
-    """The JSON object of a file. ``bpp``: bits of the whole file per pixel."""
-    header = file.header
+    """The JSON object of a file. ``bpp``: bits of the whole file per pixel.
+
+    ``layers``: how many ids there are after each, also after those that are not there any more; ``lost``: how many those are.
+    """
+    header, plan = file.header, layerplan.plan_of(file)
     return {
         "model": header.model,
         "fingerprint": header.fingerprint.hex(),
@@ -48,7 +52,9 @@ def row(data: bytes, file: TkdFile) -> dict[str, object]:
         "height": header.height,
         "file_bytes": len(data),
         "payload_bytes": file.payload_bytes,
-        "tiles": len(file.payloads) if plan_of(file) else 1,
+        "tiles": len(file.payloads) if tileplan.plan_of(file) else 1,
+        "layers": [layer.ids for layer in plan.layers] if plan else [],
+        "lost": len(plan.layers) - len(file.payloads) if plan else 0,
         "bpp": round(8 * len(data) / (header.width * header.height), 6),
     }
 
@@ -64,13 +70,22 @@ def _print(name: str, data: bytes, file: TkdFile, json: bool) -> None:
     talk.put(f"  picture      {header.width} x {header.height}{', gray' if header.gray else ''}")
     talk.put(f"  file         {len(data)} bytes, {bpp(len(data))}")
     talk.put(f"  payload      {file.payload_bytes} bytes, {bpp(file.payload_bytes)}")
-    plan = plan_of(file)
-    if plan is not None:
-        talk.put(f"  tiles        {len(plan.crcs)} of {plan.side} x {plan.side}")
+    tiles, layers = tileplan.plan_of(file), layerplan.plan_of(file)
+    if tiles is not None:
+        talk.put(f"  tiles        {len(tiles.crcs)} of {tiles.side} x {tiles.side}")
+    if layers is not None:
+        _put_layers(layers, file)
     for kind, same in groupby(file.segments, lambda segment: segment.kind):
         sizes = [len(segment.data) for segment in same]
         talk.put(f"  segment {chr(kind)}    {sum(sizes)} bytes{f' in {len(sizes)}' if len(sizes) > 1 else ''}")
     talk.put(f"  symbols      CRC-32 {header.symbol_crc:08x}")
+
+
+def _put_layers(plan: LayerPlan, file: TkdFile) -> None:
+    there = len(file.payloads)
+    talk.put(f"  layers       {f'{there} of ' if file.lost else ''}{len(plan.layers)}{f', {file.lost}' if file.lost else ''}")
+    for number, (layer, payload) in enumerate(zip(plan.layers, file.payloads, strict=False), 1):
+        talk.put(f"  layer {number:<6} {layer.ids} ids, {len(payload)} bytes")
 
 
 def _bpp(file: TkdFile) -> Callable[[int], str]:

@@ -16,6 +16,7 @@ from tokodec.rate import Quality, Rate, TargetBpp, TargetBytes
 
 if TYPE_CHECKING:
     from tokodec.entropy.tileplan import Box, Tiling
+    from tokodec.files import Wanted
     from tokodec.machine import Machine
     from tokodec.media.alpha import AlphaRule
 
@@ -196,6 +197,15 @@ class Decoding:
         str | None, Option(metavar="NAME", help="Of pictures: png, jpeg, webp ...; else as the output's suffix says, or png.")
     ] = None
     region: Annotated[str | None, Option(metavar="X,Y,WIDTH,HEIGHT", help="Decode only this part of the picture.")] = None
+    tokens: Annotated[int | None, Option(min=1, metavar="N", help="Of files in layers: decode at most N tokens of each window.")] = None
+    partial: Annotated[bool, Option("--partial", help="Of damaged or cut files in layers: decode what is before that.")] = False
+
+    def wanted(self) -> "Wanted":
+        """What is wanted of files in layers. Imports torch."""
+        from tokodec.entropy.container import salvage, unpack
+        from tokodec.files import Wanted
+
+        return Wanted(tokens=self.tokens, unpack=salvage if self.partial else unpack)
 
     def box(self) -> "Box | None":
         """The region, if there is one. Raises InputError."""

@@ -11,8 +11,9 @@ from tokodec.cli.batch import shared_code
 from tokodec.cli.options import Computing, Selection
 from tokodec.cli.paths import find
 from tokodec.cli.streams import read_tkd, shown
-from tokodec.entropy.container import unpack
-from tokodec.entropy.tileplan import plan_of
+from tokodec.entropy import layerplan, tileplan
+from tokodec.entropy.container import TkdFile, unpack
+from tokodec.errors import CorruptFile
 
 
 def verify(
@@ -53,12 +54,18 @@ def _failure(test: Callable[[bytes], object], path: Path | None) -> Exception | 
     return None
 
 
-def _reading(data: bytes) -> object:
-    return plan_of(unpack(data))
+def _reading(data: bytes) -> TkdFile:
+    file = unpack(data)
+    tileplan.plan_of(file)
+    plan = layerplan.plan_of(file)
+    if plan is not None and file.lost:
+        there = len(file.payloads)
+        raise CorruptFile(f"not whole: {there} of {len(plan.layers)} layers are there, which decode ({file.lost})")
+    return file
 
 
 def _decoding(computing: Computing) -> Callable[[bytes], object]:
     from tokodec.files import Named, decode
 
     machine = computing.machine()
-    return lambda data: decode(data, Named(), machine)
+    return lambda data: _reading(data) and decode(data, Named(), machine)

@@ -14,7 +14,7 @@ from tokodec.cli.steps import Work
 from tokodec.cli.streams import read_stdin, read_tkd, write_stdout
 from tokodec.entropy.tileplan import Box, Tiling
 from tokodec.errors import TokodecError
-from tokodec.files import Choice
+from tokodec.files import Choice, Wanted
 from tokodec.machine import Machine
 from tokodec.media.alpha import AlphaRule
 from tokodec.media.picture import Picture
@@ -77,6 +77,7 @@ class Decoder:
 
     choice: Choice
     machine: Machine
+    wanted: Wanted = files.ALL
 
     @classmethod
     def of(cls, decoding: Decoding, machine: Machine) -> "Decoder":
@@ -86,11 +87,11 @@ class Decoder:
             choice = files.Forced(machine.codec(decoding.force_model))
         elif decoding.model is not None:
             choice = files.Given(machine.codec(decoding.model))
-        return cls(choice=choice, machine=machine)
+        return cls(choice=choice, machine=machine, wanted=decoding.wanted())
 
     def open(self, data: bytes) -> Opened:
         """The symbols in a file. Raises what ``open_file`` raises."""
-        return files.open_file(data, self.choice, self.machine)
+        return files.open_file(data, self.choice, self.machine, self.wanted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,7 @@ class Decompress(Work[Made[Opened], Made[Picture]]):
         data = read_tkd(job.source)
         opened = self.decoder.open(data)
         header = opened.file.header
-        return Made(job=job, what=opened, result=Result(size=len(data), pixels=header.width * header.height))
+        return Made(job=job, what=opened, result=Result(size=len(data), pixels=header.width * header.height, remark=opened.remark))
 
     def weight(self, read: Made[Opened]) -> int:
         return read.what.weight
@@ -188,4 +189,6 @@ def deliver(target: Path | None, data: bytes) -> None:
 
 def _result(picture: Picture, coded: Coded) -> Result:
     quality = f"quality {coded.quality:.3f}" if coded.quality is not None else ""
-    return Result(size=len(coded.data), pixels=picture.width * picture.height, remark="; ".join(filter(None, (quality, coded.missed))))
+    tokens = f"{coded.tokens} tokens a window" if coded.tokens is not None else ""
+    remark = "; ".join(filter(None, (quality, tokens, coded.missed)))
+    return Result(size=len(coded.data), pixels=picture.width * picture.height, remark=remark)

@@ -6,11 +6,13 @@
 
 A checksum stands before the bytes that it covers. CRC-32 of data followed by its own CRC-32 is a constant, so with
 checksums behind the data the last CRC-32 would not notice a whole segment out of another file of ours.
+
+A file in layers (one with an L segment) may be cut behind any P: it is then read as far as it goes.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from zlib import crc32
@@ -34,7 +36,7 @@ _MODEL = re.compile(r"[a-z0-9_.:/@-]{1,64}")
 class Kind(IntEnum):
     """Kinds of segments that this version knows: ASCII letters, a reader skips a lower-case one that it does not know.
 
-    Reserved for later versions: V time line, L layer plan, D deep samples, e EXIF, x XMP, r preview, o offsets.
+    Reserved for later versions: V time line, D deep samples, e EXIF, x XMP, r preview, o offsets.
     """
 
     PAYLOAD = ord("P")
@@ -42,9 +44,11 @@ class Kind(IntEnum):
     ICC = ord("i")
     TEXT = ord("t")
     TILES = ord("T")
+    LAYERS = ord("L")
 
 
-_SINGLE = (Kind.ALPHA, Kind.ICC, Kind.TILES)
+_SINGLE = (Kind.ALPHA, Kind.ICC, Kind.TILES, Kind.LAYERS)
+_PLANS = (Kind.TILES, Kind.LAYERS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +89,12 @@ class Header:
 
 @dataclass(frozen=True, kw_only=True)
 class TkdFile:
-    """A file that is whole: ``pack`` and ``unpack`` are inverse."""
+    """A file: ``pack`` and ``unpack`` are inverse where nothing of it is ``lost``."""
 
     header: Header
     segments: tuple[Segment, ...]
+    lost: str = ""
+    """What became of the rest of a file in layers that is not whole; its segments end with a layer."""
 
     @property
     def payloads(self) -> list[bytes]:
@@ -118,6 +124,8 @@ class TkdFile:
 def pack(file: TkdFile) -> bytes:
     """The bytes of a file. Raises InputError for what the format cannot hold."""
     fault = _header_fault(file.header) or _segments_fault(file.segments)
+    if file.lost:
+        fault = f"what is left of a file cannot be packed as a whole one: {file.lost}"
     if fault:
         raise InputError(fault)
     body = _header_body(file.header)
@@ -132,16 +140,55 @@ def pack(file: TkdFile) -> bytes:
 
 
 def unpack(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> TkdFile:
-    """The file that these bytes hold.
+    """The file that these bytes hold: a whole one, or one in layers that is cut exactly behind one of them.
 
-    Raises CorruptFile for bytes that are not exactly one whole file of a version and with contents that we know, and for
-    a picture of more than ``max_pixels``. Time and memory are linear in the bytes present, whatever they claim.
+    Raises CorruptFile for all other bytes, for a version or contents that we do not know, and for a picture of more than
+    ``max_pixels``. Time and memory are linear in the bytes present, whatever they claim.
     """
     cursor = Cursor(memoryview(data), "the file")
+    header, segments = _begun(cursor, max_pixels), list[Segment]()
+    for segment in _read_segments(cursor):
+        segments.append(segment)
+        if not cursor.left and segment.kind == Kind.PAYLOAD and _layered(segments):
+            return _left(header, segments, "the file was cut behind a layer")
+    return _ended(cursor, header, segments)
+
+
+def salvage(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> TkdFile:
+    """The same; of a file in layers that is damaged or cut anywhere, the layers before that. Raises CorruptFile where there are none."""
+    cursor = Cursor(memoryview(data), "the file")
+    header, segments = _begun(cursor, max_pixels), list[Segment]()
+    try:
+        for segment in _read_segments(cursor):
+            segments.append(segment)
+        return _ended(cursor, header, segments)
+    except CorruptFile as error:
+        while segments and segments[-1].kind != Kind.PAYLOAD:
+            segments.pop()
+        if not _layered(segments):
+            raise
+        return _left(header, segments, str(error))
+
+
+def _begun(cursor: Cursor, max_pixels: int) -> Header:
     header = _read_header(cursor)
     if header.width * header.height > max_pixels:
         raise CorruptFile(f"the file claims {header.width} x {header.height} pixels; the limit is {max_pixels} pixels")
-    segments = tuple(_read_segments(cursor))
+    return header
+
+
+def _layered(segments: Sequence[Segment]) -> bool:
+    return any(s.kind == Kind.LAYERS for s in segments)
+
+
+def _left(header: Header, segments: Sequence[Segment], lost: str) -> TkdFile:
+    if fault := _segments_fault(segments):
+        raise CorruptFile(fault)
+    return TkdFile(header=header, segments=tuple(segments), lost=lost)
+
+
+def _ended(cursor: Cursor, header: Header, segments: Sequence[Segment]) -> TkdFile:
+    """The file, after its end was looked at."""
     if fault := _segments_fault(segments):
         raise CorruptFile(fault)
     before = cursor.at
@@ -149,7 +196,7 @@ def unpack(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> TkdFile:
         raise CorruptFile("the checksum of the whole file is wrong: the file is damaged")
     if cursor.left:
         raise CorruptFile(f"{cursor.left} bytes follow the end of the file")
-    return TkdFile(header=header, segments=segments)
+    return TkdFile(header=header, segments=tuple(segments))
 
 
 def _read_header(cursor: Cursor) -> Header:
@@ -237,7 +284,7 @@ def _header_fault(header: Header) -> str | None:
     return None
 
 
-def _segments_fault(segments: tuple[Segment, ...]) -> str | None:
+def _segments_fault(segments: Sequence[Segment]) -> str | None:
     """What the format does not allow in these segments, or what this version does not know."""
     counts = Counter(s.kind for s in segments)
     if len(segments) > MAX_SEGMENTS:
@@ -252,11 +299,24 @@ def _segments_fault(segments: tuple[Segment, ...]) -> str | None:
             return f"the file has {counts[kind]} segments of kind {chr(kind)}; at most one is allowed"
     if not counts[Kind.PAYLOAD]:
         return "the file has no payload"
-    kinds = [s.kind for s in segments if s.kind in (Kind.TILES, Kind.PAYLOAD)]
-    if Kind.TILES in kinds[1:]:
-        return "the tile plan stands behind a payload; it must come first"
+    if fault := _order_fault([s.kind for s in segments]):
+        return fault
     if any(len(s.data) > MAX_U32 for s in segments):
         return f"a segment has more than {MAX_U32} bytes"
+    return None
+
+
+def _order_fault(kinds: Sequence[int]) -> str | None:
+    """What stands behind a payload and must not, or beside what it must not."""
+    behind = kinds[kinds.index(Kind.PAYLOAD) :]
+    if Kind.TILES in behind:
+        return "the tile plan stands behind a payload; it must come first"
+    if Kind.LAYERS in behind:
+        return "the layer plan stands behind a payload; it must come first"
+    if all(plan in kinds for plan in _PLANS):
+        return "the file has tiles and layers; it may have one of both"
+    if Kind.LAYERS in kinds and (Kind.ALPHA in behind or Kind.ICC in behind):
+        return "transparency or colour profile stand behind a layer; they must come first"
     return None
 
 

@@ -37,6 +37,21 @@ def curves(points: Sequence[Mapping[str, Any]], key: str, label: str, title: str
     return {suffix: _rendered(figure, suffix) for suffix in ("png", "svg")}
 
 
+def by_length(points: "Sequence[Point]", title: str, measure: str, known: Mapping[str, Any]) -> dict[str, bytes]:
+    """The same over ids of a window, of points whose settings those are. Raises MissingExtra."""
+    figure = _figure()
+    axes = figure.subplots()
+    for i, name in enumerate(dict.fromkeys(p.contestant for p in points)):
+        own = [p for p in points if p.contestant == name]
+        ids, values = ([p.setting for p in own], [p.values[measure] for p in own])
+        axes.plot(ids, values, marker="o", markersize=3, color=_COLOURS[i % len(_COLOURS)], label=name)
+    axes.set_xscale("log", base=2)
+    axes.set(xlabel="ids of a window", ylabel=heading(measure, known), title=title)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(frameon=False, fontsize=8)
+    return {suffix: _rendered(figure, suffix) for suffix in ("png", "svg")}
+
+
 def require() -> None:
     """Raise MissingExtra when there can be no plot: before a run, not after it."""
     if find_spec("matplotlib") is None:
