@@ -20,7 +20,9 @@ from tokodec.pretrained import store
 
 TINY = [name for name in zoo.MODELS if name.endswith("_test")]
 TOKENIZERS = [name for name in TINY if zoo.MODELS[name].kind == "discrete" and zoo.MODELS[name].input == "rgb"]
-DRAWING = [name for name in TINY if not zoo.MODELS[name].gives]
+AUTOENCODERS = [name for name in TINY if zoo.MODELS[name].kind != "reducer"]
+"""Reducers, which take no pictures, have tests of their own: tests/tokenizers/test_reducers.py."""
+DRAWING = [name for name in AUTOENCODERS if not zoo.MODELS[name].gives]
 """All that decode to pictures."""
 CODECS = [name for name in DRAWING if zoo.MODELS[name].kind in FILE_KINDS]
 SIZES = [(1, 1), (1, 70), (33, 2), (64, 64), (37, 61), (17, 128)]
@@ -28,7 +30,7 @@ SIZES = [(1, 1), (1, 70), (33, 2), (64, 64), (37, 61), (17, 128)]
 Pictures = Callable[..., Tensor]
 
 
-@pytest.fixture(params=TINY)
+@pytest.fixture(params=AUTOENCODERS)
 def model(request: pytest.FixtureRequest) -> Any:
     return store.load(request.param)
 

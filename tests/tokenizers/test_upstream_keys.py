@@ -25,6 +25,7 @@ from tokodec.pretrained.convert import (
     fourm,
     fqgan,
     lavit,
+    mqt,
     open_magvit2,
     retok,
     titok,
@@ -189,6 +190,7 @@ LISTS = (
     ),
     _retok("VQ_SB256", "retok_sb256", 232_686_347, 768),
     _retok("VQ_SS256", "retok_ss256", 136_302_603, 512),
+    _of("mqt", lambda _: mqt.NAMES)("mm_projector (Resampler, 7B)", "mqt_llava_7b", 8_923_136),
     _tokenflow("tokenflow_clipb", "tokenflow_clipb_224", 181_902_251),
     _tokenflow("tokenflow_clipb_enh", "tokenflow_clipb_256", 376_569_643),
     # The last layer of SigLIP, its last normalisation and its pooling.

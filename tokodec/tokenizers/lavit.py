@@ -20,13 +20,14 @@ from torch import Tensor, nn
 from tokodec.api import DiscreteTokenizer, Output, Sampler, Stream, Tokens
 from tokodec.entry import Entry, Origin, Weights
 from tokodec.errors import InputError
+from tokodec.nn.eva import EvaTower
 from tokodec.nn.mix import ThinLinear
 from tokodec.nn.pad import padded
 from tokodec.nn.transformer import Trunk
 from tokodec.quantizers.codebook import VectorQuantizer
 from tokodec.tokenizers.lattice import bits_per_pixel, refuse_unknown, sequence
 from tokodec.tokenizers.lavit_decoders import Decoder, HighCondition, LowCondition
-from tokodec.tokenizers.lavit_layers import EvaTower, Merger, Selector
+from tokodec.tokenizers.lavit_layers import Merger, Selector
 
 Picture = Float[Tensor, "b 3 h w"]
 Sequence = Float[Tensor, "b n c"]
@@ -97,7 +98,7 @@ class LaVIT(DiscreteTokenizer):
 
     def tower(self, x: Picture) -> Sequence:
         """Features of each patch, of pictures in the native range."""
-        return self.encoder(x, self._grid(x.shape[2:]))
+        return self.encoder(x, self._grid(x.shape[2:]))[:, 1:]
 
     def kept(self, features: Sequence) -> Bool[Tensor, "b n"]:
         """Which patches are likelier kept than dropped; the likeliest one if none is."""

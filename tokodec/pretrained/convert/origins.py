@@ -19,6 +19,8 @@ from tokodec.pretrained.convert import (
     fourm,
     fqgan,
     lavit,
+    m3,
+    mqt,
     open_magvit2,
     retok,
     titok,
@@ -35,7 +37,9 @@ from tokodec.tokenizers.fourm import FourMEncoder
 from tokodec.tokenizers.fourm_vectors import FourMVectors
 from tokodec.tokenizers.fqgan import FQGAN
 from tokodec.tokenizers.lavit import LaVIT
+from tokodec.tokenizers.m3 import M3
 from tokodec.tokenizers.maskgit_vqgan import MaskGitVQGAN
+from tokodec.tokenizers.mqt import MQT
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
 from tokodec.tokenizers.retok import ReTok
 from tokodec.tokenizers.titok import TiTok, TiTokPixels
@@ -59,6 +63,8 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     FourMVectors: fourm.take_vectors,
     TokenFlow: tokenflow.take,
     LaVIT: lavit.take,
+    M3: m3.take,
+    MQT: mqt.take,
     MaskGitVQGAN: titok.take_maskgit,
     ReTok: retok.take,
     TiTok: titok.take_proxy,
