@@ -19,12 +19,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from tokodec.api import Symbols
-from tokodec.quality import qualities_of
 from tokodec.codecs.variable_rate import VariableRateCodec, level_of
 from tokodec.entropy.tileplan import Box, TilePlan, Tiles
 from tokodec.errors import CorruptFile
 from tokodec.media.pixels import to_uint8, to_unit
 from tokodec.nn.lowres import STRIDE
+from tokodec.quality import qualities_of
 
 Rgb = UInt8[np.ndarray, "h w 3"]
 In = TypeVar("In")

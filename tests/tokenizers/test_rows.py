@@ -103,8 +103,8 @@ def test_the_first_release_reads_features_across_queries() -> None:
     proper, legacy = (kind(trunk, 4, 2, 3, 5) for kind in (RowEncoder, InterleavedEncoder))
     legacy.load_state_dict(proper.state_dict())
     h = torch.arange(24.0).view(1, 3, 8)
-    assert torch.equal(proper._ordered(h), h)
-    assert legacy._ordered(h)[0].tolist() == [[float(n + 3 * c) for c in range(8)] for n in range(3)]
+    assert torch.equal(proper.ordered(h), h)
+    assert legacy.ordered(h)[0].tolist() == [[float(n + 3 * c) for c in range(8)] for n in range(3)]
     x = torch.rand(1, 3, 8, 8)
     assert not torch.allclose(proper(x), legacy(x))
 

@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.api import Pixels
-from tokodec.quality import qualities_of
 from tokodec.codecs.walked import WalkedCodec
 from tokodec.entropy.codingtables import CodingTables
 from tokodec.entropy.path import HYPER_STRIDE, GaussianPath
@@ -20,6 +19,7 @@ from tokodec.entropy.rateddensity import RatedDensity
 from tokodec.entropy.roles import Encoder, Learner
 from tokodec.errors import CorruptFile
 from tokodec.nn.pad import padded
+from tokodec.quality import qualities_of
 
 _BYTE = 256
 """A level is made of bytes: nudges, the rate, how many tables are skipped."""

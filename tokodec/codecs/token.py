@@ -31,7 +31,7 @@ _FINGERPRINT_BYTES = 8
 
 
 class TokenCodec(Codec):
-    """The codec of a loaded tokenizer, whose numerics count. Symbols are its ids by stream; their level is how many ids there are where that
+    """The codec of a loaded tokenizer, whose numerics count. Symbols are its ids by stream; their level is how many there are where that
     varies, else 0.
 
     Raises InputError for a tokenizer of something else than pictures in RGB, and for one that decodes to something else.

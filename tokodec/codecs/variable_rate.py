@@ -27,7 +27,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.api import Codec, Output, Pixels, Symbols
-from tokodec.quality import qualities_of
 from tokodec.entropy import thrift
 from tokodec.entropy.coder import Hand, Holder, Meter, Reader, Tally, Writer
 from tokodec.entropy.fixed import LEVELS
@@ -41,6 +40,7 @@ from tokodec.nn.chain import ConvChain, Link
 from tokodec.nn.gain import Gain
 from tokodec.nn.lowres import STRIDE, LowResAnalysis, LowResSynthesis
 from tokodec.nn.pad import padded
+from tokodec.quality import qualities_of
 
 HYPER_STRIDE = 4
 SIDE = "z"

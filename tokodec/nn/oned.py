@@ -57,16 +57,17 @@ class RowEncoder(_Tower):
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Row:
         h = self._run(self.embed(x), self.queries.expand(len(x), -1, -1))
-        return self.leave(self._ordered(self.norm_out(h[:, -len(self.queries) :])))
+        return self.leave(self.ordered(self.norm_out(h[:, -len(self.queries) :])))
 
-    def _ordered(self, h: Places) -> Places:
+    def ordered(self, h: Places) -> Places:
+        """The features that each vector is made of."""
         return h
 
 
 class InterleavedEncoder(RowEncoder):
-    """As first released: the features of all queries, read as if each stood for one feature of all, so that every vector has some of each."""
+    """As first released: the features of all queries are read as if each stood for one feature of all, so every vector has some of each."""
 
-    def _ordered(self, h: Places) -> Places:
+    def ordered(self, h: Places) -> Places:
         return h.reshape(len(h), h.shape[2], h.shape[1]).transpose(1, 2)
 
 

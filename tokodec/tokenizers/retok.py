@@ -35,7 +35,7 @@ _MIDDLE = 2
 class ReTokConfig:
     """``side`` of a window in pixels. CNNs: ``width`` times each of ``multipliers`` from the finest level to the coarsest, ``z`` features.
 
-    Transformers: width, layers and heads. ``row`` ids, a power of 2, those from ``head`` on read twice; ``size`` codes of ``dim`` coordinates.
+    Transformers: width, layers and heads. ``row`` ids, a power of 2, those from ``head`` on read twice; ``size`` codes of ``dim``.
     """
 
     side: int = 256

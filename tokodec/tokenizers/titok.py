@@ -61,7 +61,7 @@ class PixelsConfig(RowConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyConfig(RowConfig):
-    """The same. Of MaskGIT's network: ``decoder_size`` codes of ``decoder_z`` coordinates, ``decoder_width`` times ``decoder_multipliers``."""
+    """The same. Of MaskGIT's network: ``decoder_size`` codes of ``decoder_z``, ``decoder_width`` times ``decoder_multipliers``."""
 
     size: int = 4096
     dim: int = 12

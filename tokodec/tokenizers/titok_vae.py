@@ -55,9 +55,7 @@ class TiTokVAE(ContinuousTokenizer):
         self.refuse(quality)
         parts = windows(padded(x, self.stride), self.stride).contiguous()
         with self.numerics.transforms(x.device):
-            z = self.numerics.choice(
-                lambda: self.moments(parts)[0].float(), lambda: torch.cat([self.moments(one)[0] for one in parts.split(1)])
-            )
+            z = self.numerics.choice(lambda: self._means(parts).float(), lambda: torch.cat([self._means(one) for one in parts.split(1)]))
         return Latents(z=ranked(z, len(x)), size=(x.shape[2], x.shape[3]))
 
     def decode(self, code: Latents, *, sampler: Sampler | None = None) -> Pixels:
@@ -93,6 +91,9 @@ class TiTokVAE(ContinuousTokenizer):
     def last_layer(self) -> Tensor:
         """The weights that every gradient of a picture passes last."""
         return self.decoder.smooth.weight
+
+    def _means(self, x: Float[Tensor, "bk 3 s s"]) -> Row:
+        return self.moments(x)[0]
 
     def _whole(self, parts: Float[Tensor, "bk 3 s s"], size: tuple[int, ...]) -> Pixels:
         height, width = (math.ceil(n / self.stride) * self.stride for n in size)
