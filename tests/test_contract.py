@@ -67,7 +67,8 @@ def test_any_size_in_the_same_size_out(model: Any, picture: Pictures, size: tupl
         y = model.decode(model.encode(x, quality=quality(model)))
     if model.name not in DRAWING:
         assert bool(y.isfinite().all())
-        assert y.shape[2:] == tuple(-(-n // model.stride) for n in size)
+        if model.gives == "features":
+            assert y.shape[2:] == tuple(-(-n // model.stride) for n in size)
         return
     assert y.shape == x.shape
     assert 0 <= float(y.min()) <= float(y.max()) <= 1

@@ -93,8 +93,7 @@ class LaVIT(DiscreteTokenizer):
 
     def to_native(self, x: Picture) -> Float[Tensor, "b 3 h2 w2"]:
         """From [0, 1] to CLIP's mean and deviation, filled up to whole patches."""
-        mean, deviation = (torch.tensor(values, device=x.device)[:, None, None] for values in (_MEAN, _DEVIATION))
-        return padded((x - mean) / deviation, self.stride)
+        return padded(clip_range(x), self.stride)
 
     def tower(self, x: Picture) -> Sequence:
         """Features of each patch, of pictures in the native range."""
@@ -213,6 +212,12 @@ class LaVITHigh(LaVIT):
 
 def _apart(found: Sequence, wanted: Sequence) -> Float[Tensor, " b"]:
     return (1 - F.cosine_similarity(found.float(), wanted.float(), dim=-1)).mean(1)
+
+
+def clip_range(x: Picture) -> Picture:
+    """Pictures in [0, 1] by CLIP's mean and deviation."""
+    mean, deviation = (torch.tensor(values, device=x.device)[:, None, None] for values in (_MEAN, _DEVIATION))
+    return (x - mean) / deviation
 
 
 def _lavit(build: type[LaVIT], config: LaVITConfig, file: str) -> Entry:

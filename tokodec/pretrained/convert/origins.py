@@ -23,6 +23,7 @@ from tokodec.pretrained.convert import (
     mqt,
     open_magvit2,
     retok,
+    seed,
     titok,
     tokenflow,
     vqgan,
@@ -42,6 +43,7 @@ from tokodec.tokenizers.maskgit_vqgan import MaskGitVQGAN
 from tokodec.tokenizers.mqt import MQT
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
 from tokodec.tokenizers.retok import ReTok
+from tokodec.tokenizers.seed import SEED
 from tokodec.tokenizers.titok import TiTok, TiTokPixels
 from tokodec.tokenizers.titok_vae import TiTokVAE
 from tokodec.tokenizers.tokenflow import TokenFlow
@@ -67,6 +69,7 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     MQT: mqt.take,
     MaskGitVQGAN: titok.take_maskgit,
     ReTok: retok.take,
+    SEED: seed.take,
     TiTok: titok.take_proxy,
     TiTokPixels: titok.take,
     TiTokVAE: titok.take,
