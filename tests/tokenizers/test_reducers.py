@@ -154,7 +154,7 @@ def test_training_by_what_reads_the_vectors_lowers_its_loss_at_every_length(mode
     fresh: Any = zoo.create(model.name).train()
     reader, x = nn.Linear(24, 4), features(batch=16)
     wanted = x[..., :4].mean(1).sign()
-    optimiser = torch.optim.Adam([*(p for p in fresh.parameters() if p.requires_grad), *reader.parameters()], lr=1e-2)
+    learning = [*(p for p in fresh.parameters() if p.requires_grad), *reader.parameters()]
 
     def loss(vectors: Tensor) -> Tensor:
         return (reader(vectors.mean(1)) - wanted).square().mean()
@@ -165,9 +165,10 @@ def test_training_by_what_reads_the_vectors_lowers_its_loss_at_every_length(mode
 
     before = losses()
     for _ in range(60):
-        optimiser.zero_grad()
-        torch.stack([loss(vectors) for vectors in fresh(x).aux.values()]).mean().backward()
-        optimiser.step()
+        mean = torch.stack([loss(vectors) for vectors in fresh(x).aux.values()]).mean()
+        # A step of one length for all: what torch.optim brings takes longer to import than the test.
+        for parameter, gradient in zip(learning, torch.autograd.grad(mean, learning), strict=True):
+            parameter.data.sub_(5e-3 * gradient.sign())
     assert all(after < 0.7 * earlier for after, earlier in zip(losses(), before, strict=True))
 
 

@@ -6,7 +6,7 @@ The painter is handed over: a diffusion model that is told an embedding, say. To
 discrete tokenizer, a codec.
 """
 
-from typing import Protocol
+from collections.abc import Callable
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -15,11 +15,8 @@ from torch import Tensor
 from tokodec.api import DiscreteTokenizer, Output, Pixels, Sampler, Tokens
 from tokodec.errors import InputError
 
-
-class Painter(Protocol):
-    """What draws pictures in [0, 1], of whatever size is its own, of embeddings."""
-
-    def __call__(self, embedding: Float[Tensor, "b d"], sampler: Sampler) -> Pixels: ...
+Painter = Callable[[Float[Tensor, "b d"], Sampler], Pixels]
+"""What draws pictures in [0, 1], of whatever size is its own, of embeddings."""
 
 
 class Drawn(DiscreteTokenizer):

@@ -21,7 +21,7 @@ from tokodec.nn.transformer import Perceptron, Trunk, blocks
 
 Rows = Float[Tensor, "b n c"]
 Memory = Float[Tensor, "b m d"]
-Heads = tuple[Float[Tensor, "b h n d"], Float[Tensor, "b h m d"], Float[Tensor, "b h m d"]]
+Heads = tuple[Float[Tensor, "b h n e"], Float[Tensor, "b h m e"], Float[Tensor, "b h m e"]]
 _EVERY = 2
 """Every so manieth layer sees the memory, from the first on."""
 
@@ -40,7 +40,7 @@ class Attending(nn.Module):
     def forward(self, x: Rows, memory: Memory) -> Rows:
         return self.norm(x + self.out(self.seen(self._heads(x, memory)).transpose(1, 2).flatten(2)))
 
-    def seen(self, heads: Heads) -> Float[Tensor, "b h n d"]:
+    def seen(self, heads: Heads) -> Float[Tensor, "b h n e"]:
         """All of it."""
         return attend(*heads)
 
@@ -55,7 +55,7 @@ class Attending(nn.Module):
 class CausalAttending(Attending):
     """Rows see what is up to their own place."""
 
-    def seen(self, heads: Heads) -> Float[Tensor, "b h n d"]:
+    def seen(self, heads: Heads) -> Float[Tensor, "b h n e"]:
         return attend_causally(*heads)
 
 
