@@ -93,7 +93,7 @@ class CausalQFormer(nn.Module):
 
     def __init__(self, trunk: Trunk, count: int, channels: int) -> None:
         super().__init__()
-        self.queries = nn.Parameter(0.02 * torch.randn(count, trunk.width))
+        self.queries = nn.Parameter(0.02 * torch.randn(1, count, trunk.width))
         self.norm = nn.LayerNorm(trunk.width, eps=trunk.eps)
         self.layers = nn.ModuleList(Layer(trunk) if i % _EVERY else LookingLayer(trunk, channels) for i in range(trunk.depth))
 
@@ -109,7 +109,7 @@ class Reader(nn.Module):
 
     def __init__(self, trunk: Trunk, count: int) -> None:
         super().__init__()
-        self.positions = nn.Parameter(0.02 * torch.randn(count, trunk.width))
+        self.positions = nn.Parameter(0.02 * torch.randn(1, count, trunk.width))
         self.blocks = blocks(trunk)
 
     def forward(self, x: Rows) -> Rows:
