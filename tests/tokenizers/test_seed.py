@@ -175,6 +175,7 @@ def descend(model: nn.Module, loss: Tensor) -> None:
         parameter.data.sub_(1e-2 * gradient.sign())
 
 
+@pytest.mark.slow
 def test_training_lowers_every_term(model: Any, picture: Pictures) -> None:
     """With a teacher's embedding, as theirs; weights are those of the recipe."""
     torch.manual_seed(0)
