@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tokodec.errors import MissingExtra
-from tokodec.pool.worker import claim
+from tokodec.pool.worker import claim, seat
 
 
 class Awkward(Exception):
@@ -50,6 +50,18 @@ def _trouble(what: str) -> int:
         case _:
             pass
     return os.getpid()
+
+
+def seats() -> Callable[[bool], int]:
+    """The place of each worker; one that is told to dies."""
+    return _sit
+
+
+def _sit(dies: bool) -> int:
+    if dies:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.05)
+    return seat()
 
 
 def memory() -> Callable[[tuple[Path, int]], None]:

@@ -213,6 +213,10 @@ class Codec(Autoencoder[Bitstream]):
     def synthesise(self, symbols: Symbols) -> Pixels:
         """Pictures in [0, 1] from symbols."""
 
+    @abstractmethod
+    def estimate(self, symbols: Symbols) -> Float[Tensor, " b"]:
+        """Bits of each payload as the entropy model has them, without what the coder adds."""
+
     def encode(self, x: Pixels, *, quality: float | Float[Tensor, " b"] | None = None) -> Bitstream:
         symbols = self.symbols(x, quality)
         return Bitstream(data=self.write(symbols), size=symbols.size)

@@ -118,8 +118,13 @@ def resolve(name: str) -> str:
     return newest(name, zoo())
 
 
+SHORT: Mapping[str, str] = {"1d": "spectral_256"}
+"""Short names of models that are typed often."""
+
+
 def newest(name: str, known: Collection[str]) -> str:
     """``name`` if it is known, else its newest version that is. Raises ModelNotFound, naming those that look alike."""
+    name = SHORT.get(name, name)
     if name in known:
         return name
     versions = [k for k in known if re.fullmatch(re.escape(name) + _VERSION.pattern, k)]

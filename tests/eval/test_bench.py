@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,29 @@ from tokodec import catalogue
 from tokodec.cli import main
 from tokodec.errors import InputError, NoInput
 from tokodec.eval import suite as suites
-from tokodec.eval.contestants import BASELINES, Baseline
 from tokodec.eval.journal import Journal
+from tokodec.eval.measure import PictureMeasure
+from tokodec.eval.measures import ALWAYS, MEASURES
 from tokodec.eval.protocol import protocol_of
 from tokodec.eval.suite import Entry, Suite, find_suite, load
+from tokodec.eval.work import code
 
-COMMAND = ("bench", "run", "pictures", "-m", "hyperprior_vr_test", "-m", "vq_test", "--baselines", "jpeg,webp_ds2", "-o", "out", "--quiet")
-SHARED = Path(__file__).parents[3] / "shared"
+COMMAND = (
+    "bench",
+    "run",
+    "pictures",
+    "-m",
+    "hyperprior_vr_test",
+    "-m",
+    "vq_test",
+    "--baselines",
+    "jpeg,webp_ds2",
+    "-o",
+    "out",
+    "--quiet",
+    "--measures",
+    ",".join(ALWAYS),
+)
 
 
 def paint(path: Path, height: int, width: int, seed: int = 0) -> None:
@@ -42,16 +57,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers as threads of this process: starting Python four times takes longer than all the work."""
-
-    def pool(workers: int, _context: object, *, initializer: Any, initargs: Any) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(1, initializer=initializer, initargs=initargs)
-
-    monkeypatch.setattr("tokodec.eval.run.ProcessPoolExecutor", pool)
-
-
 def results(path: str = "out/results.json") -> dict[str, Any]:
     found: dict[str, Any] = json.loads(Path(path).read_text())
     return found
@@ -63,17 +68,20 @@ def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_a_run_writes_everything_and_runs_again_for_nothing(folder: Path, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main.run(COMMAND) == 0
-    assert {p.name for p in Path("out").iterdir()} == {"journal.jsonl", "results.json", "results.csv", "results.md", "rd.png", "rd.svg"}
+    made = {p.name for p in Path("out").iterdir() if p.is_file()}
+    assert made == {"journal.jsonl", "results.json", "results.csv", "results.md", "rd.png", "rd.svg"}
     first = results()
     assert len(first["rows"]) == 2 * (13 + 1 + 14 + 11)
     assert all(row["error"] is None for row in first["rows"])
     assert all(row["ms_ssim"] is None for row in first["rows"]), "too small for five scales"
     assert all(0 < row["ssim"] <= 1 for row in first["rows"])
+    assert tuple(first["protocol"]["measures"]) == ALWAYS
+    assert {p.name for p in Path("out").iterdir() if p.is_dir()} == {"cache"}, "no more is kept than is asked for"
     assert len(Path("out/results.csv").read_text().splitlines()) == len(first["rows"]) + 1
-    monkeypatch.setattr("tokodec.eval.run._measured", lambda *_: pytest.fail("computed twice"))
-    files = {p.name: p.read_bytes() for p in Path("out").iterdir()}
+    monkeypatch.setattr("tokodec.eval.run.Pool", lambda *_, **__: pytest.fail("computed twice"))
+    files = {p.name: p.read_bytes() for p in Path("out").iterdir() if p.is_file()}
     assert main.run(COMMAND) == 0
-    assert {p.name: p.read_bytes() for p in Path("out").iterdir()} == files
+    assert {p.name: p.read_bytes() for p in Path("out").iterdir() if p.is_file()} == files
 
 
 def test_bytes_are_those_of_whole_files(folder: Path, alone: None) -> None:
@@ -94,8 +102,9 @@ def test_weights_elsewhere_take_part_under_their_place(folder: Path, alone: None
     assert bytes_of["dir:mine"] == bytes_of["vq_test"]
 
 
-def test_a_killed_run_goes_on_and_ends_alike(folder: Path, alone: None) -> None:
-    short = ("bench", "run", "pictures", "-m", "vq_test", "--baselines", "jpeg", "--quiet", "-o")
+def test_a_killed_run_goes_on_and_ends_alike(folder: Path, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that was coded is coded again, and no figure, not even a time, differs from those of a run that was not killed."""
+    short = ("bench", "run", "pictures", "-m", "vq_test", "--baselines", "jpeg", "--measures", "psnr", "--quiet", "-o")
     command = [sys.executable, "-m", "tokodec.cli.main", *short, "out"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     journal = Path("out/journal.jsonl")
@@ -105,12 +114,68 @@ def test_a_killed_run_goes_on_and_ends_alike(folder: Path, alone: None) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = journal.read_bytes()
+    assert before.count(b"\n") > 5
     journal.write_bytes(before + b'{"contestant": "jp')  # as if the kill had torn a line
+    coded: list[Any] = []
+    monkeypatch.setattr("tokodec.eval.work.code", lambda c, p, s, frame: coded.append((c.name, s)) or code(c, p, s, frame))
     assert main.run((*short, "out")) == 0
     assert journal.read_bytes().startswith(before[: before.rindex(b"\n")])
     resumed = results()
-    assert main.run((*short, "whole")) == 0
-    assert untimed(resumed["rows"]) == untimed(results("whole/results.json")["rows"])
+    assert len(coded) <= len(resumed["rows"]) - (before.count(b"\n") - 1)
+    coded.clear()
+    assert main.run((*short, "whole", "--cache", "out/cache")) == 0
+    assert coded == []
+    assert {k: v for k, v in resumed.items() if k != "command"} == {
+        k: v for k, v in results("whole/results.json").items() if k != "command"
+    }
+    assert Path("out/results.md").read_bytes() == Path("whole/results.md").read_bytes()
+
+
+def test_a_new_measure_codes_nothing(folder: Path, alone: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    short = ("bench", "run", "pictures", "-m", "vq_test", "--quiet", "-o")
+    assert main.run((*short, "out")) == 0
+    monkeypatch.setattr("tokodec.eval.work.code", lambda *_: pytest.fail("coded again"))
+    more = {
+        **MEASURES,
+        "largest": PictureMeasure(compute=lambda p: float(np.abs(p.original.astype(int) - p.decoded).max()), unit="", definition="d"),
+    }
+    for module in ("measures", "work", "protocol"):
+        monkeypatch.setattr(f"tokodec.eval.{module}.MEASURES", more)
+    short = (*short[:-1], "--measures", "psnr,largest", "-o")
+    assert main.run((*short, "out")) == 2
+    assert "--cache out/cache it codes nothing again" in capfd.readouterr().err
+    assert main.run((*short, "more", "--cache", "out/cache")) == 0
+    assert all(row["largest"] > 0 for row in results("more/results.json")["rows"])
+
+
+def test_what_is_kept_can_be_damaged_or_unwanted(folder: Path, alone: None) -> None:
+    short = ("bench", "run", "pictures", "-m", "vq_test", "--quiet", "-o")
+    assert main.run((*short, "out")) == 0
+    for path in Path("out/cache").rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:-40])
+    assert main.run((*short, "again", "--cache", "out/cache")) == 0
+    assert untimed(results()["rows"]) == untimed(results("again/results.json")["rows"])
+    assert main.run((*short, "none", "--cache", "none")) == 0
+    assert not Path("none/cache").exists()
+
+
+def test_processes_of_their_own_and_one_that_is_lost(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real pool: rows come in order, and what a picture does to a process is that picture's failure."""
+    Path("pictures/c.png").write_bytes(b"no picture")
+    assert main.run(("bench", "run", "pictures", "-m", "vq_test", "-o", "out", "--quiet", "-j", "2")) == 3
+    errors = {row["picture"]: row["error"] for row in results()["rows"]}
+    assert (errors["a.png"], errors["b.png"]) == (None, None)
+    assert errors["c.png"].startswith("UnsupportedInput: ")
+
+
+def test_a_picture_that_changes_under_way_fails(folder: Path, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = suites.find_suite("pictures", None)
+    paint(Path("pictures/b.png"), 50, 70, 9)
+    monkeypatch.setattr("tokodec.eval.suite.find_suite", lambda *_: whole)
+    assert main.run(("bench", "run", "pictures", "-m", "vq_test", "-o", "out", "--quiet")) == 3
+    errors = [row["error"] for row in results()["rows"]]
+    assert errors[0] is None
+    assert "b.png: has changed since the run began" in errors[1]
 
 
 def test_results_of_another_protocol_are_not_mixed(folder: Path, alone: None, capfd: pytest.CaptureFixture[str]) -> None:
@@ -130,16 +195,50 @@ def test_a_picture_that_fails_is_counted_in_the_title(folder: Path, alone: None)
     assert sum(row["error"] is None for row in found["rows"]) + sum(row["error"] is not None for row in found["rows"]) == 45
 
 
+def test_measures_of_the_whole_suite_and_of_files(folder: Path, alone: None) -> None:
+    command = (
+        "bench",
+        "run",
+        "pictures",
+        "-m",
+        "vq_test",
+        "--baselines",
+        "png",
+        "--quiet",
+        "--measures",
+        "bits_raw,codebook_usage,psnr",
+        "-o",
+        "out",
+    )
+    assert main.run(command) == 0
+    found = results()
+    assert list(found["protocol"]["measures"]) == ["psnr", "codebook_usage", "bits_raw"]
+    values = {p["contestant"]: p["values"] for p in found["points"]}
+    assert values["png"]["psnr"] == 100
+    assert values["png"]["codebook_usage"] is None
+    assert 0 < values["vq_test"]["codebook_usage"] <= 1
+    assert values["vq_test"]["bits_raw"] > 0
+    assert all(row["codebook_usage"] is None for row in found["rows"]), "it is of no single picture"
+    assert "| ≥ 100.00 ± 0.00 |" in Path("out/results.md").read_text()
+    before = json.dumps(found["points"])
+    assert main.run(command) == 0
+    assert json.dumps(results()["points"]) == before, "what was kept of each picture is there the next time"
+    assert main.run(("bench", "run", "pictures", "-m", "vq_test", "--quiet", "--measures", "psnr", "-o", "out")) == 2, "another protocol"
+    shutil.rmtree("out/observations")
+    assert main.run(command) == 2, "nothing is made up"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (("pictures",), 2, "name the folder"),
-        (("nowhere", "-o", "out"), 2, "neither a folder of pictures nor a suite; suites are kodak"),
+        (("nowhere", "-o", "out"), 2, "neither a folder of pictures nor a suite; suites are faces, kodak"),
         (("kodak", "-o", "out"), 2, "needs its pictures: --data"),
         (("kodak", "--data", "pictures", "-o", "out"), 4, "lacks 24 of the suite's 24 pictures"),
         (("pictures", "-o", "out", "-m", "nobody"), 6, "no model 'nobody'"),
         (("pictures", "-o", "out", "--baselines", "bpg"), 2, "there is no baseline 'bpg'"),
         (("pictures", "-o", "out", "--baselines", "jpeg,jpeg"), 2, "named twice"),
+        (("pictures", "-o", "out", "--measures", "beauty"), 2, "there is no measure 'beauty'; there are psnr, "),
         (("empty", "-o", "out"), 4, "no pictures in empty"),
     ],
 )
@@ -163,20 +262,8 @@ def test_an_anchor_that_does_not_take_part(folder: Path, alone: None, capfd: pyt
     assert "avif does not take part" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("name", [n for n in BASELINES if "avif" not in n or n == "avif"])
-def test_baselines_keep_the_size_and_grow_with_quality(folder: Path, name: str) -> None:
-    baseline, picture = Baseline(name), np.asarray(Image.open("pictures/b.png"))
-    sizes = []
-    for quality in (baseline.settings[0], baseline.settings[-1]):
-        data = baseline.encode(picture, quality)
-        assert baseline.decode(data).shape == picture.shape
-        sizes.append(len(data))
-    assert sizes[0] < sizes[1]
-    json.dumps(baseline.identity())
-
-
 def test_a_torn_journal_loses_its_last_line_alone(tmp_path: Path) -> None:
-    protocol = protocol_of(Suite(name="s"), [])
+    protocol = protocol_of(Suite(name="s"), [], {})
     row = {"contestant": "c", "identity": "i", "setting": 0.5, "picture": "p", "error": None}
     Journal(tmp_path, protocol).add(row)
     path = tmp_path / "journal.jsonl"
@@ -186,7 +273,7 @@ def test_a_torn_journal_loses_its_last_line_alone(tmp_path: Path) -> None:
         assert Journal(tmp_path, protocol).rows == {}
         assert path.read_bytes() == whole[: whole.index(b"\n") + 1]
     path.write_bytes(whole)
-    assert Journal(tmp_path, protocol).done("c", "i", 0.5, "p")
+    assert Journal(tmp_path, protocol).done("c", "i") == {(0.5, "p")}
 
 
 def test_crop_rules(tmp_path: Path) -> None:
@@ -211,18 +298,3 @@ def test_suites_are_held_to_their_rules(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(NoInput):
         find_suite(str(tmp_path / "none"), None)
-
-
-@pytest.mark.skipif(not (SHARED / "anchors").is_dir(), reason="needs the anchors and Kodak, which are not part of this repository")
-@pytest.mark.parametrize(("name", "known"), [("jpeg_progressive", "jpeg420"), ("webp", "webp")])
-def test_classical_codecs_on_kodak_are_what_is_known_of_them(name: str, known: str) -> None:
-    anchors = json.loads((SHARED / "anchors" / "classical_kodak24.json").read_text())
-    baseline = Baseline(name)
-    for i in (0, 18):
-        picture = np.asarray(Image.open(SHARED / "data" / "heldout" / "kodak" / anchors["images"][i]["name"]).convert("RGB"))
-        for point in anchors["codecs"][known]["points"][::5]:
-            (row,) = [r for r in point["per_image"] if r["i"] == i]
-            data = baseline.encode(picture, point["param"])
-            mse = np.mean((baseline.decode(data).astype(float) - picture) ** 2)
-            assert abs(len(data) / row["bytes"] - 1) < 0.01
-            assert abs(10 * np.log10(255**2 / mse) - row["psnr"]) < 0.02

@@ -68,8 +68,7 @@ def cases() -> dict[str, Case]:
     """All pictures that are coded as a whole, by the name of their file."""
     published: dict[str, Case] = {f"v0-{m.replace('_', '-')}": (sample(70, 93, 3), f"{m}_test", None) for m in PUBLISHED}
     tokens: dict[str, Case] = {name: (picture, "vq_test", None) for name, picture in TOKENS.items()}
-    dual: Case = (sample(160, 330, 3), "dual_test", None)
-    return {**VARIABLE, **published, **tokens, "v0-ids-dual": dual, "v0-row": ROW}
+    return {**VARIABLE, **published, **tokens, "v0-ids-dual": (sample(160, 330, 3), "dual_test", None), "v0-row": ROW}
 
 
 def tiles() -> bytes:

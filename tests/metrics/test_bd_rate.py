@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 
 from tokodec.errors import InputError
-from tokodec.metrics.bd_rate import Curve, MonotoneCubic, bd_rate
+from tokodec.metrics.bd_draws import Sampled, bd_quality_draws, bd_rate_draws
+from tokodec.metrics.bd_rate import EVERYWHERE, PSNR_BOUNDS, Curve, bd_quality, bd_rate, overlap, rate_overlap
+from tokodec.metrics.cubic import AkimaCubic, Cubic, MonotoneCubic
 
 # fmt: off
 # Means over the 24 Kodak pictures at equal setting: bits a pixel of whole files, and dB of 8-bit RGB. JPEG is Pillow's (4:2:0, optimised).
@@ -90,19 +92,74 @@ def test_the_order_of_points_does_not_matter() -> None:
 def test_bounds_are_those_that_both_reach() -> None:
     anchor = curve("jpeg420")
     inside = Curve(bpp=(0.2, 0.4, 0.9), psnr=(28.0, 31.0, 35.0))
-    assert bd_rate(anchor, inside) == bd_rate(anchor, inside, 28.0, 35.0) == bd_rate(anchor, inside, 0.0, 99.0)
-    assert bd_rate(anchor, curve("webp"), 27.0, 33.0) != bd_rate(anchor, curve("webp"), 31.0, 37.0)
+    assert bd_rate(anchor, inside) == bd_rate(anchor, inside, (28.0, 35.0)) == bd_rate(anchor, inside, (26.0, 38.0))
+    assert bd_rate(anchor, curve("webp"), (27.0, 33.0)) != bd_rate(anchor, curve("webp"), (31.0, 37.0))
 
 
-@pytest.mark.parametrize(("psnr", "shown"), [((20.0, 32.9), "5.9 dB"), ((10.0, 20.0), "0.0 dB"), ((34.0, 50.0), "3.0 dB")])
-def test_too_little_overlap_is_refused(psnr: tuple[float, float], shown: str) -> None:
-    with pytest.raises(InputError, match=f"overlap by {shown}"):
+@pytest.mark.parametrize(("psnr", "share"), [((20.0, 31.9), "4.9 dB, 49%"), ((10.0, 20.0), "0 dB, 0%"), ((34.0, 50.0), "3 dB, 30%")])
+def test_too_little_overlap_is_refused(psnr: tuple[float, float], share: str) -> None:
+    with pytest.raises(InputError, match=f"overlap by {share} of the quality"):
         bd_rate(curve("jpeg420"), Curve(bpp=(0.1, 1.0), psnr=psnr))
+    assert math.isfinite(bd_rate(curve("jpeg420"), Curve(bpp=(0.1, 1.0), psnr=(20.0, 32.1)))), "51 % are enough"
+
+
+def test_the_overlap_is_a_share_of_what_both_cover() -> None:
+    one, other = Curve(bpp=(0.1, 1.0), psnr=(20.0, 30.0)), Curve(bpp=(0.5, 2.0), psnr=(25.0, 40.0))
+    shared = overlap(one, other, EVERYWHERE)
+    assert (shared.low, shared.high, shared.share) == (25.0, 30.0, 0.25)
+    rates = rate_overlap(one, other)
+    assert rates.low == pytest.approx(0.5)
+    assert rates.high == pytest.approx(1.0)
+    assert rates.share == pytest.approx(math.log(2) / math.log(20))
+
+
+def test_a_decibel_more_at_every_rate_is_one_decibel() -> None:
+    anchor = curve("webp")
+    better = Curve(bpp=anchor.bpp, psnr=tuple(v + 1 for v in anchor.psnr))
+    for interpolant in (MonotoneCubic, AkimaCubic):
+        assert bd_quality(anchor, better, interpolant) == pytest.approx(1)
+        assert bd_quality(better, anchor, interpolant) == pytest.approx(-1)
+
+
+def test_bd_quality_needs_half_of_the_logarithm_of_rate() -> None:
+    with pytest.raises(InputError, match="48% of the logarithm of rate"):
+        bd_quality(Curve(bpp=(0.1, 1.0), psnr=(20.0, 30.0)), Curve(bpp=(0.225, 2.25), psnr=(25.0, 40.0)))
+
+
+@pytest.mark.parametrize("name", ["webp", "avif444_s6", "jpeg2000"])
+def test_both_interpolations_agree_where_points_are_dense(name: str) -> None:
+    pchip, akima = (bd_rate(curve("jpeg420"), curve(name), PSNR_BOUNDS, i) for i in (MonotoneCubic, AkimaCubic))
+    assert akima == pytest.approx(pchip, abs=0.3)
+    assert akima != pchip
+
+
+def test_many_at_once_are_the_same_as_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    grids = [np.array(KODAK[name])[:, None] * rng.uniform(0.98, 1.02, (2, 20, len(KODAK[name][0]))) for name in ("jpeg420", "avif444_s6")]
+    one, other = (Sampled(bpp=bpp, quality=quality) for bpp, quality in grids)
+    rates, gains = bd_rate_draws(one, other, PSNR_BOUNDS, AkimaCubic), bd_quality_draws(one, other, MonotoneCubic)
+    for i in range(20):
+        a, b = (Curve(bpp=tuple(g.bpp[i]), psnr=tuple(g.quality[i])) for g in (one, other))
+        assert rates[i] == pytest.approx(bd_rate(a, b, PSNR_BOUNDS, AkimaCubic))
+        assert gains[i] == pytest.approx(bd_quality(a, b))
+
+
+def test_of_many_those_that_are_refused_are_no_numbers() -> None:
+    one = Sampled(bpp=np.array([[0.1, 1.0]] * 3), quality=np.array([[28.0, 36.0], [28.0, 36.0], [30.0, 30.0]]))
+    other = Sampled(bpp=np.array([[0.1, 1.0]] * 3), quality=np.array([[28.0, 36.0], [35.0, 36.0], [28.0, 36.0]]))
+    np.testing.assert_array_equal(np.isfinite(bd_rate_draws(one, other, PSNR_BOUNDS, MonotoneCubic)), [True, False, False])
 
 
 @pytest.mark.parametrize(
     ("bpp", "psnr"),
-    [((1.0,), (30.0,)), ((1.0, 2.0), (30.0,)), ((0.0, 2.0), (30.0, 40.0)), ((1.0, 2.0), (30.0, math.inf)), ((1.0, 2.0), (30.0, 30.0))],
+    [
+        ((1.0,), (30.0,)),
+        ((1.0, 2.0), (30.0,)),
+        ((0.0, 2.0), (30.0, 40.0)),
+        ((1.0, 2.0), (30.0, math.inf)),
+        ((1.0, 2.0), (30.0, 30.0)),
+        ((1.0, 1.0), (30.0, 31.0)),
+    ],
 )
 def test_what_is_no_curve_is_refused(bpp: tuple[float, ...], psnr: tuple[float, ...]) -> None:
     with pytest.raises(InputError, match="a curve needs"):
@@ -114,15 +171,17 @@ def test_of_points_with_equal_psnr_the_cheapest_counts() -> None:
     assert bd_rate(curve("webp"), Curve(bpp=(*bpp, 9.0), psnr=(*psnr, psnr[3]))) == 0
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [(MonotoneCubic, PchipInterpolator), (AkimaCubic, Akima1DInterpolator)])
 @given(
     steps=st.lists(st.floats(0.01, 10), min_size=1, max_size=8),
     values=st.lists(st.floats(-5, 5), min_size=9, max_size=9),
 )
-def test_the_interpolant_is_the_one_of_scipy(steps: list[float], values: list[float]) -> None:
+def test_the_interpolants_are_those_of_scipy(ours: type[Cubic], theirs: type, steps: list[float], values: list[float]) -> None:
     x = np.cumsum([0.5, *steps])
-    y = np.array(values[: len(x)]) * (np.abs(values[: len(x)]) > 1e-3)
-    ours, theirs = MonotoneCubic(x, y), PchipInterpolator(x, y)
-    at = np.linspace(x[0], x[-1], 97)
-    np.testing.assert_allclose(ours(at), theirs(at), rtol=1e-9, atol=1e-9)
-    start, stop = x[0] + 0.1 * (x[-1] - x[0]), x[0] + 0.77 * (x[-1] - x[0])
-    assert ours.integral(start, stop) == pytest.approx(float(theirs.integrate(start, stop)), rel=1e-8, abs=1e-8)
+    y = np.round(values[: len(x)], 2)
+    at = np.linspace(x[0], x[-1], 41)
+    own, known = ours(np.tile(x, (41, 1)), np.tile(y, (41, 1))), theirs(x, y)
+    np.testing.assert_allclose(own(at), known(at), rtol=1e-7, atol=1e-7)
+    start = np.full(41, x[0] + 0.1 * (x[-1] - x[0]))
+    wanted = [float(known.integrate(a, b)) for a, b in zip(start, at, strict=True)]
+    np.testing.assert_allclose(own.integral(start, at), wanted, rtol=1e-7, atol=1e-7)

@@ -70,7 +70,11 @@ def _differences(case: Case, name: str, recorded: Any, found: Any) -> list[str]:
 
 def filled(name: str, names: Names, *, parts: Sequence[str] = ()) -> Any:
     """A model of the zoo with weights by formula. ``parts``: modules of the authors whose keys count without their name."""
-    model = create(name)
+    return refilled(create(name), names, parts=parts)
+
+
+def refilled(model: Any, names: Names, *, parts: Sequence[str] = ()) -> Any:
+    """That model with those weights."""
     for own, parameter in model.named_parameters():
         key = names.upstream(own)
         part = next((p for p in parts if key.startswith(p)), "")

@@ -93,3 +93,10 @@ def test_errors_that_travel_stay_what_they_are() -> None:
     error = MissingExtra("a", "b")
     assert portable(error) is error
     assert str(portable(poolwork.Awkward(1, 2))) == "Awkward: 1 and 2"
+
+
+def test_every_worker_has_a_place_and_the_next_one_takes_that_of_a_lost_one() -> None:
+    with Pool(2, poolwork.seats) as pool:
+        assert {future.result() for future in pool.map([False] * 6)} == {0, 1}
+        assert [type(future.exception()) for future in pool.map([True])] == [OutOfMemory]
+        assert {future.result() for future in pool.map([False] * 6)} == {0, 1}

@@ -24,6 +24,7 @@ from tokodec.pretrained.convert import (
     dualtoken,
     fourm,
     fqgan,
+    illume,
     lavit,
     mqt,
     open_magvit2,
@@ -121,6 +122,7 @@ _fqgan = _of("fqgan", fqgan.names_of)
 _bsqvit, _fourm = _of(MAGVIT, lambda _: bsqvit.NAMES), _of(MANY, fourm.names_of)
 _ait = _of(MANY, lambda _: ait.NAMES)
 _seed = _of("seed", lambda _: seed.NAMES)  # numbers of places are no parameters
+_illume = _of(MANY, illume.names_of)
 _proxy, _titok = _of("titok", titok.proxy_names), _of("titok", lambda _: titok.NAMES)
 LAVIT = "lavit encoder part (encoder.* = eva_vitg_psz14.bin keys, rest = tokenizer_encoder.bin)"
 
@@ -160,6 +162,8 @@ LISTS = (
     _ait("ait_depth", "ait_depth", 7_689_201 + 128 * 512),
     _lavit("lowres", "lavit_low", 404_081_792),
     _lavit("highres", "lavit_high", 414_002_304),
+    # Frozen codebooks, which the authors do not count as parameters.
+    _illume("illume+ dualvitok_fix256", "illume_256", 1_345_978_979 + 32 * (32_768 + 98_304)),
     _ait("ait_insseg", "ait_insseg", 1_985_393 + 128 * 512),
     _dualtoken("256_rvq4", 1_347_975_573),
     _dualtoken("384_rvq8", 1_348_313_109),

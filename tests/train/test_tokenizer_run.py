@@ -130,3 +130,14 @@ def test_a_tokenizer_of_scales_learns_and_tells_how_many_codes_it_uses(shard: Pa
     assert any("usage" in line for line in logged)
     changed = {name.split(".")[0] for name, p in run.model.named_parameters() if not torch.equal(p, before[name])}
     assert changed == {"encoder", "quant_conv", "tower", "head", "pyramid", "post_quant_conv", "decoder"}
+
+
+def test_two_lattices_learn_and_the_tower_does_not(shard: Path, tmp_path: Path) -> None:
+    terms = ("semantic", *(f"{kind}_{term}" for kind in ("semantic", "pixel") for term in ("codebook", "commitment")))
+    objectives = [{"name": "mse"}, *({"name": "term", "settings": {"term": term}} for term in terms)]
+    run = trainer(shard, tmp_path, model="illume_test", objective=objectives, phase=[{"steps": 3, "crop": 48}])
+    before = {name: p.clone() for name, p in run.model.named_parameters()}
+    run.run()
+    kept = {name for name, p in run.model.named_parameters() if torch.equal(p, before[name])}
+    assert {name for name in kept if not name.startswith("tower.")} == {f"quantizers.{kind}.codebook" for kind in ("semantic", "pixel")}
+    assert {name for name in before if name.startswith("tower.")} <= kept

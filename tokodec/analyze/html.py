@@ -3,7 +3,7 @@
 import json
 import math
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -14,6 +14,7 @@ from tokodec.analyze.document import Document
 from tokodec.analyze.figures import Figures
 from tokodec.analyze.mutual import Mutual
 from tokodec.analyze.ngrams import NGrams
+from tokodec.page.html import table, tiles, whole
 
 _SHOWN = 10
 """N-grams of each kind."""
@@ -23,12 +24,8 @@ def page(document: Document, atlases: Sequence[Atlas]) -> str:
     """The text of the page. ``atlases``: of those codebooks that have one."""
     found = {atlas.name: atlas for atlas in atlases}
     sections = "".join(_section(figures, found.get(figures.name)) for figures in document.codebooks)
-    return Template(_part("page.html")).substitute(
-        title=escape(f"Tokens of {document.model}"),
-        style=_part("page.css"),
-        script=_part("page.js"),
-        body=_header(document) + sections + _failures(document),
-    )
+    body = _header(document) + sections + _failures(document)
+    return whole(f"Tokens of {document.model}", body, style=_part("page.css"), script=_part("page.js"))
 
 
 def _part(name: str) -> str:
@@ -37,7 +34,7 @@ def _part(name: str) -> str:
 
 def _header(document: Document) -> str:
     coder, codebooks = document.file_coder, document.codebooks
-    tiles = _tiles(
+    shown = tiles(
         [
             ("pictures", f"{document.pictures:,}", f"{document.pixels / 1e6:,.2f} megapixels" + _and_failed(document)),
             ("ids", f"{coder.ids:,}", f"of {len(codebooks)} codebook" + "s" * (len(codebooks) > 1)),
@@ -46,7 +43,7 @@ def _header(document: Document) -> str:
     )
     links = "".join(f'<a href="#{escape(f.name)}">{escape(f.name)}</a>' for f in codebooks) if len(codebooks) > 1 else ""
     maker = f"{escape(document.model)}, fingerprint <code>{escape(document.fingerprint)}</code>, {escape(document.writer)}"
-    return f"<header><h1>Tokens of {escape(document.model)}</h1><p>{maker}</p></header>{tiles}{links and f'<nav>{links}</nav>'}"
+    return f"<header><h1>Tokens of {escape(document.model)}</h1><p>{maker}</p></header>{shown}{links and f'<nav>{links}</nav>'}"
 
 
 def _and_failed(document: Document) -> str:
@@ -72,7 +69,7 @@ def _section(figures: Figures, atlas: Atlas | None) -> str:
 
 def _headline(figures: Figures) -> str:
     f, z, h = figures.frequency, figures.zipf.likelihood, figures.heaps
-    tiles = [
+    shown = [
         ("usage", f"{f.usage:.1%}", f"{f.used:,} of {f.size:,} codes; {f.dead:,} never seen in {f.total:,} ids"),
         ("perplexity", f"{f.perplexity:,.0f} codes", f"{f.effective_share:.1%} of the codebook"),
         (
@@ -82,15 +79,10 @@ def _headline(figures: Figures) -> str:
         ),
     ]
     if z is not None:
-        tiles.append(("Zipf exponent", f"{z.exponent:.2f}", f"maximum likelihood; KS distance {z.ks:.3f}"))
+        shown.append(("Zipf exponent", f"{z.exponent:.2f}", f"maximum likelihood; KS distance {z.ks:.3f}"))
     if h.beta is not None:
-        tiles.append(("Heaps exponent", f"{h.beta:.2f}", "R² " + ("undefined" if h.r2 is None else f"{h.r2:.3f}")))
-    return _tiles(tiles)
-
-
-def _tiles(tiles: Iterable[tuple[str, str, str]]) -> str:
-    items = "".join(f"<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>" for name, value, more in tiles)
-    return f'<dl class="tiles">{items}</dl>'
+        shown.append(("Heaps exponent", f"{h.beta:.2f}", "R² " + ("undefined" if h.r2 is None else f"{h.r2:.3f}")))
+    return tiles(shown)
 
 
 def _plots(figures: Figures) -> str:
@@ -143,7 +135,7 @@ def _grams(figures: Figures) -> str:
     rows = [_gram_row(f"{g.n}, row by row", g) for g in figures.raster] + [_gram_row(f"{g.n}, downwards", g) for g in figures.columns[1:]]
     kinds = [(f"{g.n} row by row", g) for g in figures.raster] + [(f"{g.n} downwards", g) for g in figures.columns[1:]]
     top = "".join(f"<div><h4>{name}</h4>{_top(g)}</div>" for name, g in kinds)
-    return f'<h3>Ids in a row</h3>{_table(head, rows)}<details><summary>The most frequent</summary><div class="tops">{top}</div></details>'
+    return f'<h3>Ids in a row</h3>{table(head, rows)}<details><summary>The most frequent</summary><div class="tops">{top}</div></details>'
 
 
 def _gram_row(name: str, g: NGrams) -> tuple[str, ...]:
@@ -154,13 +146,13 @@ def _gram_row(name: str, g: NGrams) -> tuple[str, ...]:
 
 def _top(g: NGrams) -> str:
     rows = [(" ".join(map(str, gram.ids)), f"{gram.count:,}", f"{gram.share:.2%}") for gram in g.top[:_SHOWN]]
-    return _table(("ids", "count", "share"), rows)
+    return table(("ids", "count", "share"), rows)
 
 
 def _neighbours(figures: Figures) -> str:
     rows = [_mutual(*pair) for pair in (("beside each other", figures.horizontal), ("below each other", figures.vertical))]
     head = ("neighbours", "pairs", "mutual information, bits", "shuffled", "excess")
-    return f"<h3>What neighbours know of each other</h3>{_table(head, rows)}"
+    return f"<h3>What neighbours know of each other</h3>{table(head, rows)}"
 
 
 def _mutual(name: str, m: Mutual | None) -> tuple[str, ...]:
@@ -182,15 +174,7 @@ def _bits(figures: Figures) -> str:
         ("lzma of whole bytes", c.lzma_bytes),
     ]
     head = ("way", "bits an id", "of log2")
-    return f"<h3>Written down</h3>{_table(head, [(n, f'{b:.3f}', f'{b / max(c.log2_size, 1e-9):.1%}') for n, b in rows])}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>" for row in rows
-    )
-    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f"<h3>Written down</h3>{table(head, [(n, f'{b:.3f}', f'{b / max(c.log2_size, 1e-9):.1%}') for n, b in rows])}"
 
 
 def _atlas(atlas: Atlas) -> str:

@@ -80,19 +80,25 @@ class Writing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Running:
-    """How a batch runs and what it says."""
+class Telling:
+    """What is said on stderr while work goes on."""
 
-    jobs: Annotated[int, Option("--jobs", "-j", min=1, metavar="N", help="Processes that code side by side, each with the model.")] = 1
-    fail_fast: Annotated[bool, Option("--fail-fast", help="Stop at the first input that fails.")] = False
     quiet: Annotated[bool, Option("--quiet", help="Say nothing but errors.")] = False
-    verbose: Annotated[bool, Option("--verbose", "-v", help="Show where unexpected errors come from.")] = False
     progress: Annotated[str, Option(metavar="auto|bar|json|none", help="Progress on stderr.")] = "auto"
-    json: Annotated[bool, Option("--json", help="Print one JSON object an input on stdout.")] = False
 
     def __post_init__(self) -> None:
         if self.progress not in ("auto", "bar", "json", "none"):
             raise InputError(f"there is no progress {self.progress!r}: auto, bar, json or none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running(Telling):
+    """How a batch runs and what it says."""
+
+    jobs: Annotated[int, Option("--jobs", "-j", min=1, metavar="N", help="Processes that code side by side, each with the model.")] = 1
+    fail_fast: Annotated[bool, Option("--fail-fast", help="Stop at the first input that fails.")] = False
+    verbose: Annotated[bool, Option("--verbose", "-v", help="Show where unexpected errors come from.")] = False
+    json: Annotated[bool, Option("--json", help="Print one JSON object an input on stdout.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)

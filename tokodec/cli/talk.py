@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tokodec.errors import OutOfMemory, TokodecError
 
 if TYPE_CHECKING:
-    from tokodec.cli.options import Running
+    from rich.progress import ProgressColumn
+
+    from tokodec.cli.options import Telling
 
 
 def say(line: str) -> None:
@@ -130,13 +132,19 @@ class Bar(Lines):
 
     def __init__(self, total: int) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+        columns = (BarColumn(), MofNCompleteColumn(), *self.left(), TextColumn("{task.description}", markup=False))
         self.progress = RichProgress(*columns, console=Console(stderr=True), transient=True)
         self.task = self.progress.add_task("", total=total)
         self.progress.start()
+
+    def left(self) -> "tuple[ProgressColumn, ...]":
+        """The column of the time that is left, if inputs take about the same time each."""
+        from rich.progress import TimeRemainingColumn
+
+        return (TimeRemainingColumn(),)
 
     def start(self, what: str) -> None:
         self.progress.update(self.task, description=one_line(what))
@@ -150,12 +158,19 @@ class Bar(Lines):
         self.progress.stop()
 
 
-def progress(running: "Running", total: int) -> Progress:
+def progress(telling: "Telling", total: int, bar: type[Bar] = Bar) -> Progress:
     """What ``--progress`` and ``--quiet`` ask for."""
-    if running.progress == "json":
+    if telling.progress == "json":
         return Events(total)
-    if running.quiet or running.progress == "none":
+    if telling.quiet or telling.progress == "none":
         return Silence()
-    if running.progress == "bar" or (sys.stderr.isatty() and total > 1):
-        return Bar(total)
+    if telling.progress == "bar" or (sys.stderr.isatty() and total > 1):
+        return bar(total)
     return Lines()
+
+
+def lasting(seconds: float) -> str:
+    """A length of time in the two largest units that it has."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

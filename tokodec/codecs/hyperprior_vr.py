@@ -58,13 +58,6 @@ class HyperpriorVR(VariableRateCodec):
 
 
 MODELS = {
-    "hyperprior_vr.v2": Entry(
-        build=HyperpriorVR,
-        config=HyperpriorVRConfig(),
-        family="hyperprior_vr",
-        weights=Weights(file="hyperprior_vr.v2.safetensors"),
-        variable_rate=True,
-    ),
     "hyperprior_vr.v3": Entry(
         build=HyperpriorVR,
         config=HyperpriorVRConfig(),

@@ -1,52 +1,34 @@
-"""Whoever turns a picture into the bytes of a file and back: models of the zoo, and classical codecs beside them."""
+"""Models of the zoo as contestants, and contestants by name."""
 
-import io
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import PIL
-from jaxtyping import UInt8
-from PIL import Image, features
+import torch
 
 from tokodec import files
+from tokodec.api import Symbols
 from tokodec.catalogue import model_info, resolve
+from tokodec.codecs.token import TokenCodec
+from tokodec.entropy.container import MAX_SIDE, TkdFile, unpack
+from tokodec.entropy.tileplan import plan_of
 from tokodec.errors import InputError
+from tokodec.eval.baselines import BASELINES, Baseline
+from tokodec.eval.contestant import Codes, Contents, Contestant, Pixels8
 from tokodec.media.picture import Picture
 from tokodec.rate import Quality
 
-Pixels8 = UInt8[np.ndarray, "h w 3"]
-
-
-class Contestant(ABC):
-    """``settings``: from small to large files. ``name``: as tables show it."""
-
-    name: str
-    settings: Sequence[float | None]
-
-    @abstractmethod
-    def encode(self, picture: Pixels8, setting: float | None) -> bytes:
-        """A whole file."""
-
-    @abstractmethod
-    def decode(self, data: bytes) -> Pixels8:
-        """The picture in it."""
-
-    @abstractmethod
-    def identity(self) -> dict[str, Any]:
-        """What decides its files: settings and versions, or a fingerprint."""
+__all__ = ["BASELINES", "Baseline", "Contestant", "Model", "Named", "Pixels8"]
 
 
 class Model(Contestant):
-    """A codec or a discrete tokenizer of ours, on the CPU in stable numerics: .tkd files, read back as anyone would.
+    """A codec or a discrete tokenizer of ours in stable numerics: .tkd files, read back as anyone would.
 
-    ``name``: of the zoo, or of weights elsewhere, ``dir:FOLDER``, which are shown under that name.
+    ``name``: of the zoo, or of weights elsewhere, ``dir:FOLDER``, which are shown under that name. ``device``: as torch names it.
     """
 
-    def __init__(self, name: str, qualities: Sequence[float]) -> None:
-        self._machine = files.Machine()
+    def __init__(self, name: str, qualities: Sequence[float], device: str = "cpu") -> None:
+        self._machine = files.Machine(device=device)
         elsewhere = ":" in name
         self.name = name if elsewhere else resolve(name)
         info = model_info(self._machine.codec(name).name if elsewhere else name)
@@ -62,80 +44,38 @@ class Model(Contestant):
         return files.decode(data, files.Given(self._codec), self._machine).rgb
 
     def identity(self) -> dict[str, Any]:
-        return {"kind": "model", "fingerprint": self._codec.fingerprint.hex(), "numerics": "stable"}
+        kind = self._machine.device.partition(":")[0]
+        elsewhere = {} if kind == "cpu" else {"device": kind}  # the bytes are the same; the last digits of pixels need not be
+        return {"kind": "model", "fingerprint": self._codec.fingerprint.hex(), "numerics": "stable"} | elsewhere
+
+    def contents(self, data: bytes) -> Contents:
+        file = unpack(data, max_pixels=MAX_SIDE**2)
+        with torch.inference_mode():
+            parts = self._parts(file)
+            estimated = sum(float(self._codec.estimate(part)) for part in parts)
+        if not isinstance(self._codec, TokenCodec):
+            return Contents(estimated_bits=estimated)
+        (part,) = parts
+        return Contents(
+            estimated_bits=estimated, raw_bits=float(self._codec.tokenizer.blank(part.size).bits), codes=_codes(self._codec, part)
+        )
+
+    def _parts(self, file: TkdFile) -> list[Symbols]:
+        """The symbols of the whole picture, or of each tile."""
+        size, plan = (file.header.height, file.header.width), plan_of(file)
+        if plan is None:
+            return [self._codec.read([file.payload], size)]
+        tiles = plan.tiles(size)
+        return [self._codec.read([payload], tiles.box(number).size) for number, payload in enumerate(file.payloads)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PillowCodec:
-    """A format of Pillow's. ``options`` of its writer; ``library``: as ``PIL.features`` names it; ``qualities`` of its writer."""
-
-    kind: str
-    options: Mapping[str, Any]
-    library: str
-    qualities: tuple[int, ...]
-
-
-_JPEG = (1, 3, 5, 8, 12, 18, 25, 35, 50, 65, 75, 85, 90, 95)
-PILLOW: Mapping[str, PillowCodec] = {
-    "jpeg": PillowCodec(kind="JPEG", options={"optimize": True, "subsampling": "4:2:0"}, library="libjpeg_turbo", qualities=_JPEG),
-    "jpeg_progressive": PillowCodec(
-        kind="JPEG", options={"optimize": True, "progressive": True, "subsampling": "4:2:0"}, library="libjpeg_turbo", qualities=_JPEG
-    ),
-    "webp": PillowCodec(kind="WEBP", options={"method": 6}, library="webp", qualities=(0, 5, 10, 20, 30, 45, 60, 75, 85, 92, 97)),
-    "avif": PillowCodec(
-        kind="AVIF",
-        options={"subsampling": "4:4:4", "speed": 6, "max_threads": 1},
-        library="avif",
-        qualities=(1, 5, 10, 15, 22, 30, 40, 50, 60, 70, 80, 90),
-    ),
-}
-SHRINKS: Mapping[str, int] = {"": 1, "_ds2": 2, "_ds4": 4}
-"""Suffixes of baselines that code a picture at a half or a quarter of its size: the honest classical rates below 0.1 bpp."""
-BASELINES: Mapping[str, tuple[str, int]] = {f"{name}{suffix}": (name, factor) for name in PILLOW for suffix, factor in SHRINKS.items()}
-
-
-class Baseline(Contestant):
-    """A classical codec through Pillow, maybe at reduced size: reduced by area, enlarged by bicubic interpolation."""
-
-    def __init__(self, name: str) -> None:
-        if name not in BASELINES:
-            raise InputError(f"there is no baseline {name!r}; there are {', '.join(BASELINES)}")
-        self.name = name
-        codec, self._factor = BASELINES[name]
-        self._codec = PILLOW[codec]
-        if features.version(self._codec.library) is None:
-            raise InputError(f"Pillow here was built without {self._codec.library}: leave {name} out")
-        self.settings = self._codec.qualities
-
-    def encode(self, picture: Pixels8, setting: float | None) -> bytes:
-        assert setting is not None
-        image, buffer = Image.fromarray(picture), io.BytesIO()
-        if self._factor > 1:
-            image = image.resize((_part(image.width, self._factor), _part(image.height, self._factor)), Image.Resampling.BOX)
-        image.save(buffer, self._codec.kind, quality=int(setting), **self._codec.options)
-        # The size to enlarge to is not in the file: two numbers, which a user of this trick has to keep, are counted as four bytes.
-        return buffer.getvalue() + (_sides(picture) if self._factor > 1 else b"")
-
-    def decode(self, data: bytes) -> Pixels8:
-        if self._factor == 1:
-            return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-        width, height = int.from_bytes(data[-4:-2], "little"), int.from_bytes(data[-2:], "little")
-        image = Image.open(io.BytesIO(data[:-4])).convert("RGB")
-        return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
-
-    def identity(self) -> dict[str, Any]:
-        c = self._codec
-        versions = {"pillow": PIL.__version__, c.library: str(features.version(c.library))}
-        return {"kind": "baseline", "writer": c.kind, "options": dict(c.options), "reduced": self._factor, "versions": versions}
-
-
-def _part(side: int, factor: int) -> int:
-    return max(-(-side // factor), 1)
-
-
-def _sides(picture: Pixels8) -> bytes:
-    height, width = picture.shape[:2]
-    return width.to_bytes(2, "little") + height.to_bytes(2, "little")
+def _codes(codec: TokenCodec, symbols: Symbols) -> dict[str, Codes]:
+    """By stream, and number where several codebooks share it."""
+    return {
+        f"{name}[{k}]" if len(stream.vocab) > 1 else name: Codes(ids=symbols.values[name][0, k].flatten().numpy(), size=size)
+        for name, stream in codec.tokenizer.blank(symbols.size).streams.items()
+        for k, size in enumerate(stream.vocab)
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +86,6 @@ class Named:
     baseline: bool
     qualities: tuple[float, ...] = ()
 
-    def make(self) -> Contestant:
-        """Loads what is needed. Raises InputError, ModelNotFound."""
-        return Baseline(self.name) if self.baseline else Model(self.name, self.qualities)
+    def make(self, device: str = "cpu") -> Contestant:
+        """Loads what is needed; ``device``: of models. Raises InputError, MissingExtra, ModelNotFound."""
+        return Baseline(self.name) if self.baseline else Model(self.name, self.qualities, device)

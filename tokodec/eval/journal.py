@@ -20,34 +20,37 @@ class Journal:
         self._path = folder / "journal.jsonl"
         self.rows: dict[Key, dict[str, Any]] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        lines = list(self._whole_lines())
-        if not lines:
+        lines = self._whole_lines()
+        first = next(lines, None)
+        if first is None:
             self._path.write_text("", encoding="utf-8")
             self._append({"protocol": protocol.row()})
             return
-        other = lines[0].get("protocol", {})
+        other = first.get("protocol", {})
         if other.get("hash") != protocol.hash:
             raise InputError(
                 f"{folder} holds results of the protocol {other.get('name')} ({other.get('hash')}), this run's is {protocol.name} "
-                f"({protocol.hash}): {difference(protocol.row(), other)} differ; choose another folder"
+                f"({protocol.hash}): {difference(protocol.row(), other)} differ; choose another folder (with --cache "
+                f"{folder / 'cache'} it codes nothing again)"
             )
-        self.rows = {_key(row): row for row in lines[1:]}
+        self.rows = {_key(row): row for row in lines}
 
     def _whole_lines(self) -> Iterator[dict[str, Any]]:
         """Lines up to the first that a kill tore; what follows it is cut off."""
         if not self._path.is_file():
             return
-        data, end = self._path.read_bytes(), 0
-        for line in data.splitlines(keepends=True):
-            try:
-                row = json.loads(line)
-            except ValueError:
-                break
-            if not line.endswith(b"\n") or not isinstance(row, dict):
-                break
-            end += len(line)
-            yield row
-        if end < len(data):
+        end = 0
+        with self._path.open("rb") as file:
+            for line in file:
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    break
+                if not line.endswith(b"\n") or not isinstance(row, dict):
+                    break
+                end += len(line)
+                yield row
+        if end < self._path.stat().st_size:
             os.truncate(self._path, end)
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -61,10 +64,9 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
 
-    def done(self, contestant: str, identity: str, setting: float | None, picture: str) -> bool:
-        """Whether that job has a result; one that failed is tried again."""
-        row = self.rows.get((contestant, identity, setting, picture))
-        return row is not None and row["error"] is None
+    def done(self, contestant: str, identity: str) -> set[tuple[float | None, str]]:
+        """Settings and pictures of which there is a result; what failed is tried again."""
+        return {key[2:] for key, row in self.rows.items() if key[:2] == (contestant, identity) and row["error"] is None}
 
 
 def _key(row: Mapping[str, Any]) -> Key:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from tokodec.eval.frames import FRAMES
+from tokodec.eval.labels import Labels
 from tokodec.eval.measures import MEASURES
 from tokodec.eval.suite import Entry, Suite
 
@@ -30,8 +32,13 @@ class Protocol:
         return {"name": self.name, "hash": self.hash, **self.content}
 
 
-def protocol_of(suite: Suite, entries: Sequence[Entry]) -> Protocol:
-    """The protocol of a run over these pictures."""
+def measured(names: Sequence[str]) -> dict[str, Any]:
+    """What has to be known of measures of those names."""
+    return {name: MEASURES[name].protocol() for name in names}
+
+
+def protocol_of(suite: Suite, entries: Sequence[Entry], measures: Mapping[str, Any]) -> Protocol:
+    """The protocol of a run over these pictures. ``measures``: what has to be known of each, see :func:`measured`."""
     content = {
         "suite": suite.name,
         "version": suite.version,
@@ -39,9 +46,19 @@ def protocol_of(suite: Suite, entries: Sequence[Entry]) -> Protocol:
         "pictures": {entry.name: entry.sha256 for entry in entries},
         "rounding": _ROUNDING,
         "rate": _RATE,
-        "measures": {name: measure.protocol() for name, measure in MEASURES.items()},
+        "measures": dict(measures),
     }
-    return Protocol(name=f"{suite.name}-v{suite.version}-{suite.crop}", content=content)
+    if suite.frame != "native":
+        content["frame"] = FRAMES[suite.frame].definition
+    if suite.judges:
+        content["labels"] = {entry.name: _told(entry.labels) for entry in entries if entry.labels}
+    shown = suite.crop if suite.frame == "native" else suite.frame
+    return Protocol(name=f"{suite.name}-v{suite.version}-{shown}", content=content)
+
+
+def _told(labels: Labels) -> str:
+    """The first 16 digits of the SHA-256 of what is known of a picture."""
+    return hashlib.sha256(json.dumps(asdict(labels), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def difference(ours: dict[str, Any], other: dict[str, Any]) -> str:

@@ -1,33 +1,45 @@
-"""Results as JSON, CSV and Markdown."""
+"""Results as JSON, CSV and Markdown. Columns are what the protocol measures."""
 
 import csv
 import io
 import json
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
+from tokodec.eval.curves import rated
+from tokodec.eval.deltas import Delta
+from tokodec.eval.markdown import bd_table, equal_bytes, paired_table, points_table, win_table, worst_table
 from tokodec.eval.run import Done
-from tokodec.eval.summary import Delta, Point, psnr_at
+from tokodec.eval.statistics import Statistics
+from tokodec.eval.summary import Point
 
 _PACKAGES = ("tokodec", "torch", "numpy", "pillow")
-_COLUMNS = {
-    "bpp": ("bpp", "{:.4f}"),
-    "psnr": ("PSNR dB", "{:.2f}"),
-    "ssim": ("SSIM", "{:.4f}"),
-    "ms_ssim": ("MS-SSIM", "{:.4f}"),
-    "encode_seconds": ("encode s", "{:.3f}"),
-    "decode_seconds": ("decode s", "{:.3f}"),
-    "encode_mpix_s": ("encode Mpix/s", "{:.1f}"),
-    "decode_mpix_s": ("decode Mpix/s", "{:.1f}"),
-    "peak_mb": ("peak MB", "{:.0f}"),
-}
-_ROW = (
-    "contestant", "setting", "picture", "width", "height", "bytes", "bpp", "psnr", "ssim", "ms_ssim",
-    "encode_seconds", "decode_seconds", "peak_bytes", "error",
-)  # fmt: skip
+_ROW = ("contestant", "setting", "picture", "width", "height", "bytes", "bpp")
+_COST = ("encode_seconds", "decode_seconds", "peak_bytes", "error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """All figures of a run. ``anchor``: of BD-rates and paired differences."""
+
+    done: Done
+    points: Sequence[Point]
+    deltas: Sequence[Delta]
+    statistics: Statistics
+    anchor: str
+
+    @property
+    def measures(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the protocol says of each."""
+        return self.done.protocol["measures"]
+
+    @property
+    def main(self) -> str:
+        """The measure of the short tables: the first that is one of pictures, if any is."""
+        return next(iter([*rated(self.done.protocol), *self.measures]))
 
 
 def title(done: Done) -> str:
@@ -38,73 +50,52 @@ def title(done: Done) -> str:
     return f"{done.protocol['name']} ({done.protocol['hash']}): {pictures} pictures, {counts}"
 
 
-def to_json(done: Done, points: Sequence[Point], deltas: Sequence[Delta], command: str) -> str:
-    """Everything: protocol, environment, command, who took part, every row, means, BD-rates."""
+def to_json(results: Results, command: str) -> str:
+    """Everything: protocol, environment, command, who took part, every row, means, BD-rates, tests."""
     environment = {"python": platform.python_version(), "machine": platform.machine()}
     environment |= {name: version(name) for name in _PACKAGES}
+    done, statistics = results.done, results.statistics
     content: dict[str, Any] = {
         "title": title(done),
         "command": command,
         "protocol": done.protocol,
         "environment": environment,
+        "anchor": results.anchor,
         "contestants": done.contestants,
-        "points": [asdict(p) for p in points],
-        "bd_rates": [asdict(d) for d in deltas],
+        "points": [asdict(p) for p in results.points],
+        "bd_rates": [asdict(d) for d in results.deltas],
+        "paired": [asdict(p) for p in statistics.paired],
+        "wins": {measure: found for measure in results.measures if (found := statistics.wins(measure))},
+        "worst": [asdict(w) for w in statistics.worst],
     }
-    head = json.dumps(content, indent=1)[:-2]
-    rows = ",\n".join("  " + json.dumps(row) for row in done.rows)  # a picture a line, so that a change shows where it is
+    head = json.dumps(content, indent=1, allow_nan=False)[:-2]
+    rows = ",\n".join("  " + json.dumps(row, allow_nan=False) for row in done.rows)  # a line a picture, so that a change shows where it is
     return f'{head},\n "rows": [\n{rows}\n ]\n}}\n'
 
 
 def to_csv(done: Done) -> str:
     """A line a picture and point."""
+    columns = (*_ROW, *done.protocol["measures"], *_COST)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_ROW)
-    writer.writerows([row.get(column) for column in _ROW] for row in done.rows)
+    writer.writerow(columns)
+    writer.writerows([row.get(column) for column in columns] for row in done.rows)
     return buffer.getvalue()
 
 
-def to_markdown(done: Done, points: Sequence[Point], deltas: Sequence[Delta], anchor: str) -> str:
-    """The tables: BD-rates, fixed-rate contestants at their own bytes, and all points."""
+def to_markdown(results: Results) -> str:
+    """The tables: BD-rates, fixed-rate contestants at their own bytes, tests, win rates, the worst pictures, and all points."""
+    done, statistics, anchor, main = results.done, results.statistics, results.anchor, results.main
     parts = [title(done)]
-    if deltas:
-        parts.append(_bd_table(deltas, anchor))
-    fixed = [p for p in points if p.setting is None]
+    if results.deltas:
+        parts.append(bd_table(results.deltas, anchor))
+    fixed = [p for p in results.points if p.setting is None]
     if fixed:
-        parts.append(_equal_bytes(points, fixed))
-    parts.append(_points(points))
-    return "\n\n".join(parts) + "\n"
-
-
-def _bd_table(deltas: Sequence[Delta], anchor: str) -> str:
-    lines = [f"| contestant | BD-rate against {anchor} | 95 % | over |", "|---|---|---|---|"]
-    for d in deltas:
-        if d.percent is None or d.overlap is None:
-            lines.append(f"| {d.contestant} | - | - | {d.reason} |")
-        else:
-            lines.append(
-                f"| {d.contestant} | {d.percent:+.1f} % | {d.low:+.1f} .. {d.high:+.1f} | {d.overlap[0]:.1f}-{d.overlap[1]:.1f} dB |"
-            )
-    return "\n".join(lines)
-
-
-def _equal_bytes(points: Sequence[Point], fixed: Sequence[Point]) -> str:
-    """Mean PSNR of everybody at the mean bytes of each contestant of one rate."""
-    others = list(dict.fromkeys(p.contestant for p in points if p.setting is not None))
-    lines = [f"| at the bytes of | bpp | its PSNR dB | {' | '.join(others)} |", "|---|---|---|" + "---|" * len(others)]
-    for p in fixed:
-        bpp = float(p.values["bpp"] or 0)
-        cells = [psnr_at(points, name, bpp) for name in others]
-        shown = " | ".join("-" if value is None else f"{value:.2f}" for value in cells)
-        lines.append(f"| {p.contestant} | {bpp:.4f} | {p.values['psnr']:.2f} | {shown} |")
-    return "\n".join(lines)
-
-
-def _points(points: Sequence[Point]) -> str:
-    lines = [f"| contestant | setting | {' | '.join(name for name, _ in _COLUMNS.values())} |", "|---|---|" + "---|" * len(_COLUMNS)]
-    for p in points:
-        cells = ["-" if p.values[key] is None else form.format(p.values[key]) for key, (_, form) in _COLUMNS.items()]
-        setting = "-" if p.setting is None else f"{p.setting:.3g}"
-        lines.append(f"| {p.contestant} | {setting} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        parts.append(equal_bytes(results.points, fixed, main, results.measures[main]))
+    against = [p for p in statistics.paired if anchor in (p.one, p.other)]
+    if against:
+        parts += [paired_table(against, anchor, results.measures), win_table(statistics.wins(main), main)]
+    if statistics.worst:
+        parts.append(worst_table([w for w in statistics.worst if w.measure == main]))
+    parts.append(points_table(results.points, results.measures))
+    return "\n\n".join(part for part in parts if part) + "\n"

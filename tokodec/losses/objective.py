@@ -13,6 +13,7 @@ from tokodec.losses.perceptual import LPIPSVGG, LPIPSAlex
 from tokodec.losses.pixel import L1, MSE, Term
 from tokodec.losses.proxy import ProxyCodes
 from tokodec.losses.rate_distortion import OneRate, Quantiles, RateDistortion
+from tokodec.losses.reading import ReadingCTC, ReadingFeatures
 from tokodec.losses.reconstruction import IdBits, Reconstruction
 from tokodec.losses.similarity import MSSSIM, HaarPSI
 
@@ -37,6 +38,8 @@ OBJECTIVES: Mapping[str, type[Any]] = {
     "term": Term,
     "ms_ssim": MSSSIM,
     "haarpsi": HaarPSI,
+    "reading_features": ReadingFeatures,
+    "reading_ctc": ReadingCTC,
     "lpips_vgg": LPIPSVGG,
     "lpips_alex": LPIPSAlex,
     "contrastive_distillation": ContrastiveDistillation,

@@ -1,33 +1,39 @@
-"""Bjøntegaard delta rate: by how much one codec's files are smaller or larger than another's at equal quality.
+"""Bjøntegaard deltas: by how much one codec's files are smaller at equal quality, or its quality higher at equal size.
 
-Log rate is interpolated over PSNR by a monotone piecewise cubic, and the mean difference between two bounds is taken.
-Sources: Bjøntegaard, VCEG-M33, 2001; monotone cubics of Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5, 1984.
+Log rate is interpolated over quality (BD-rate) or quality over log rate (BD-quality), and the mean difference between two bounds is
+taken. The interpolation is part of the figure's name: PCHIP or Akima. Source: Bjøntegaard, VCEG-M33, 2001.
 """
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float
 
 from tokodec.errors import InputError
+from tokodec.metrics.cubic import Cubic, MonotoneCubic
 
-MIN_OVERLAP_DB = 6.0
-"""Curves that share fewer decibels than this say nothing about each other."""
+MIN_OVERLAP = 0.5
+"""Curves that share less of what they cover together say little about each other."""
+PSNR_BOUNDS = (27.0, 37.0)
+"""dB between which BD-rates over PSNR are taken."""
+EVERYWHERE = (-math.inf, math.inf)
+Bounds: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """Points of a rate-distortion curve, one a quality setting, in any order.
+    """Points of a rate-quality curve, one a setting, in any order.
 
-    ``bpp``: bits a pixel, greater than 0. ``psnr``: dB. Over a set of pictures both are means at equal setting.
+    ``bpp``: bits a pixel, greater than 0. ``psnr``: the quality, dB of PSNR or any other measure of which more is better. Over a
+    set of pictures both are means at equal setting.
     """
 
     bpp: tuple[float, ...]
     psnr: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.bpp) != len(self.psnr) or len(set(self.psnr)) < 2:
+        if len(self.bpp) != len(self.psnr) or len(set(self.psnr)) < 2 or len(set(self.bpp)) < 2:
             raise InputError(
                 f"a curve needs as many rates as PSNRs and at least two different ones; got {len(self.bpp)} and {len(self.psnr)}"
             )
@@ -35,72 +41,90 @@ class Curve:
             raise InputError("a curve needs finite values, and rates greater than 0")
 
 
-def bd_rate(anchor: Curve, test: Curve, low: float = 27.0, high: float = 37.0) -> float:
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """What two curves share: from ``low`` to ``high``, and which ``share`` that is of what they cover together, 0 to 1."""
+
+    low: float
+    high: float
+    share: float
+
+    def held(self, what: str, unit: str = "") -> "Overlap":
+        """Itself. Raises InputError below MIN_OVERLAP."""
+        if self.share < MIN_OVERLAP:
+            raise InputError(
+                f"the curves overlap by {max(self.high - self.low, 0):.3g}{unit and ' ' + unit}, {self.share:.0%} of the {what} that "
+                f"they cover; at least {MIN_OVERLAP:.0%} are needed"
+            )
+        return self
+
+
+def bd_rate(anchor: Curve, test: Curve, bounds: Bounds = PSNR_BOUNDS, interpolant: type[Cubic] = MonotoneCubic) -> float:
     """Mean difference of rate of ``test`` against ``anchor`` in percent; negative where ``test`` needs fewer bits.
 
-    Taken over the PSNRs between ``low`` and ``high`` (dB) that both curves reach. Raises InputError where those are fewer
-    than MIN_OVERLAP_DB.
+    Taken over the qualities within ``bounds`` that both curves reach. Raises InputError where those are less than MIN_OVERLAP of
+    the qualities within bounds that one of them reaches.
     """
-    start, stop = overlap(anchor, test, low, high)
-    if stop - start < MIN_OVERLAP_DB:
-        shared = f"{max(stop - start, 0):.1f} dB between {low:g} and {high:g} dB"
-        raise InputError(f"the curves overlap by {shared}; BD-rate needs an overlap of {MIN_OVERLAP_DB:g} dB")
-    difference = (_log_rate(test).integral(start, stop) - _log_rate(anchor).integral(start, stop)) / (stop - start)
-    return 100 * math.expm1(difference)
+    shared = overlap(anchor, test, bounds).held("quality", "dB" if bounds == PSNR_BOUNDS else "")
+    one, other = (_mean(_log_rate(curve), shared, interpolant) for curve in (anchor, test))
+    return 100 * math.expm1(other - one)
 
 
-def overlap(anchor: Curve, test: Curve, low: float = 27.0, high: float = 37.0) -> tuple[float, float]:
-    """The PSNRs between ``low`` and ``high`` (dB) that both curves reach; the second may be less than the first."""
-    return max(low, min(anchor.psnr), min(test.psnr)), min(high, max(anchor.psnr), max(test.psnr))
+def bd_quality(anchor: Curve, test: Curve, interpolant: type[Cubic] = MonotoneCubic) -> float:
+    """Mean difference of quality at equal rate in the unit of quality, over the log rates that both curves reach; BD-PSNR for PSNR.
+
+    Raises InputError where those are less than MIN_OVERLAP of the log rates that one of them reaches.
+    """
+    shared = rate_overlap(anchor, test)
+    inside = Overlap(low=math.log(shared.low), high=math.log(shared.high), share=shared.share).held("logarithm of rate")
+    one, other = (_mean(_quality(curve), inside, interpolant) for curve in (anchor, test))
+    return other - one
 
 
-class MonotoneCubic:
-    """The interpolant (PCHIP) through points whose ``x`` strictly increases; between two points it never leaves their range."""
-
-    def __init__(self, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> None:
-        self._x, self._y = x, y
-        self._slope = _slopes(np.diff(x), np.diff(y) / np.diff(x))
-
-    def __call__(self, x: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-        """Values within the range of the points."""
-        i = np.clip(np.searchsorted(self._x, x, side="right") - 1, 0, len(self._x) - 2)
-        h = self._x[i + 1] - self._x[i]
-        t = (x - self._x[i]) / h
-        ends = (1 + 2 * t) * (1 - t) ** 2 * self._y[i] + t**2 * (3 - 2 * t) * self._y[i + 1]
-        return ends + h * t * (1 - t) * ((1 - t) * self._slope[i] - t * self._slope[i + 1])
-
-    def integral(self, start: float, stop: float) -> float:
-        """From ``start`` to ``stop``, both within the range of the points."""
-        inside = self._x[(self._x > start) & (self._x < stop)]
-        bounds = np.concatenate([[start], inside, [stop]])
-        middle = (bounds[:-1] + bounds[1:]) / 2
-        return float((np.diff(bounds) * (self(bounds[:-1]) + 4 * self(middle) + self(bounds[1:]))).sum() / 6)  # exact for cubics
+def overlap(anchor: Curve, test: Curve, bounds: Bounds = PSNR_BOUNDS) -> Overlap:
+    """The qualities within ``bounds`` that both curves reach; ``high`` may be less than ``low``."""
+    return _overlap([_range(curve.psnr, bounds) for curve in (anchor, test)])
 
 
-def _slopes(h: Float[np.ndarray, " s"], secant: Float[np.ndarray, " s"]) -> Float[np.ndarray, " n"]:
-    """Slopes at the points: harmonic means of neighbouring secants, zero where these turn; three-point formulas at the ends."""
-    if len(h) == 1:
-        return np.repeat(secant, 2)
-    before, after = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
-    turns = secant[:-1] * secant[1:] <= 0
-    left, right = np.where(turns, 1, secant[:-1]), np.where(turns, 1, secant[1:])
-    inner = np.where(turns, 0, (before + after) / (before / left + after / right))
-    return np.array([_end_slope(h[0], h[1], secant[0], secant[1]), *inner, _end_slope(h[-1], h[-2], secant[-1], secant[-2])])
+def rate_overlap(anchor: Curve, test: Curve) -> Overlap:
+    """The rates (bpp) that both curves reach; the share is one of their logarithms."""
+    found = _overlap([_range(tuple(map(math.log, curve.bpp)), EVERYWHERE) for curve in (anchor, test)])
+    return Overlap(low=math.exp(found.low), high=math.exp(found.high), share=found.share)
 
 
-def _end_slope(h: float, h_next: float, secant: float, secant_next: float) -> float:
-    slope = ((2 * h + h_next) * secant - h * secant_next) / (h + h_next)
-    if slope * secant <= 0:
-        return 0.0
-    if secant * secant_next < 0 and abs(slope) > 3 * abs(secant):
-        return 3 * secant
-    return slope
+def _range(values: tuple[float, ...], bounds: Bounds) -> Bounds:
+    return max(min(values), bounds[0]), min(max(values), bounds[1])
 
 
-def _log_rate(curve: Curve) -> MonotoneCubic:
-    """Of points with equal PSNR the cheapest counts."""
-    cheapest: dict[float, float] = {}
+def _overlap(ranges: list[Bounds]) -> Overlap:
+    low, high = max(r[0] for r in ranges), min(r[1] for r in ranges)
+    inside = [r for r in ranges if r[0] < r[1]]  # a curve that lies outside of the bounds covers nothing
+    covered = max(r[1] for r in inside) - min(r[0] for r in inside) if inside else 0.0
+    return Overlap(low=low, high=high, share=max(high - low, 0.0) / covered if covered > 0 else 0.0)
+
+
+Points: TypeAlias = dict[float, float]
+
+
+def _log_rate(curve: Curve) -> Points:
+    """Of points with equal quality the cheapest counts."""
+    points: Points = {}
     for bpp, psnr in zip(curve.bpp, curve.psnr, strict=True):
-        cheapest[psnr] = min(bpp, cheapest.get(psnr, math.inf))
-    psnr = np.array(sorted(cheapest))
-    return MonotoneCubic(psnr, np.log([cheapest[p] for p in psnr]))
+        points[psnr] = min(math.log(bpp), points.get(psnr, math.inf))
+    return points
+
+
+def _quality(curve: Curve) -> Points:
+    """Over log rate. Of points with equal rate the best counts."""
+    points: Points = {}
+    for bpp, psnr in zip(curve.bpp, curve.psnr, strict=True):
+        points[math.log(bpp)] = max(psnr, points.get(math.log(bpp), -math.inf))
+    return points
+
+
+def _mean(points: Points, over: Overlap, interpolant: type[Cubic]) -> float:
+    """Between two bounds."""
+    x = np.array([sorted(points)])
+    y = np.array([[points[v] for v in x[0].tolist()]])
+    low, high = np.array([over.low]), np.array([over.high])
+    return float(interpolant(x, y).integral(low, high)[0]) / (over.high - over.low)

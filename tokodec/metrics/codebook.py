@@ -1,7 +1,7 @@
 """How much of a codebook is in use."""
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Real
 
 
 def usage(ids: Int[np.ndarray, "..."], size: int) -> float:
@@ -11,6 +11,10 @@ def usage(ids: Int[np.ndarray, "..."], size: int) -> float:
 
 def perplexity(ids: Int[np.ndarray, "..."]) -> float:
     """2 to the entropy of the ids' frequencies: how many equally frequent codes would be as hard to guess."""
-    counts = np.unique(ids, return_counts=True)[1]
+    return perplexity_of(np.unique(ids, return_counts=True)[1])
+
+
+def perplexity_of(counts: Real[np.ndarray, " u"]) -> float:
+    """The same of how often each id that occurs does."""
     share = counts / counts.sum()
     return float(np.exp2(-(share * np.log2(share)).sum()))

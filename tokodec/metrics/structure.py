@@ -51,6 +51,11 @@ class Comparison:
         return float(product.mean())
 
     @cached_property
+    def units(self) -> tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 3 h w"]]:
+        """Original and decoded picture with values in [0, 1]."""
+        return _planar(self.original) / 255, _planar(self.decoded) / 255
+
+    @cached_property
     def _scales(self) -> list[tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]]:
         a, b = _filled(self.original), _filled(self.decoded)
         scales = [_similarity(a, b)]

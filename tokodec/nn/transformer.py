@@ -56,6 +56,13 @@ class Perceptron(nn.Module):
         return self.fall(self.activation(self.rise(x)))
 
 
+class QuickGELU(nn.Module):
+    """``x * sigmoid(1.702 x)``."""
+
+    def forward(self, x: Sequence) -> Sequence:
+        return x * torch.sigmoid(1.702 * x)
+
+
 class Block(nn.Module):
     """Attention, then the perceptron."""
 

@@ -76,7 +76,11 @@ class Attention(nn.Module):
         self.query, self.key, self.value, self.out = (nn.Linear(channels, channels) for _ in range(4))
 
     def forward(self, x: Map) -> Map:
-        places = self.norm(x).flatten(2).transpose(1, 2)
+        return self.among(x, self.norm(x))
+
+    def among(self, x: Map, normed: Map) -> Map:
+        """With what each place sees of all, once they are normalised."""
+        places = normed.flatten(2).transpose(1, 2)
         q, k, v = (project(places)[:, None] for project in (self.query, self.key, self.value))
         seen = self.out(attend(q, k, v)[:, 0])
         return added(x, seen.transpose(1, 2).reshape(x.shape))

@@ -90,11 +90,12 @@ class Pool(Generic[JobT, ResultT]):
 
     def _hired(self) -> "_Member[ResultT]":
         link, far = self._context.Pipe()
-        process = self._context.Process(target=live, args=(far, self._prepare), daemon=True)
+        seat = min({*range(self._most)} - {member.seat for member in self._members})
+        process = self._context.Process(target=live, args=(far, self._prepare, seat), daemon=True)
         with _no_interrupt():
             process.start()
         far.close()  # so that a worker's end is heard as the end of its messages
-        self._members.append(_Member(link, process))
+        self._members.append(_Member(link, process, seat))
         return self._members[-1]
 
     def _listen(self) -> None:
@@ -136,11 +137,12 @@ class Pool(Generic[JobT, ResultT]):
 
 
 class _Member(Generic[ResultT]):
-    """A worker as the pool sees it. ``future``: of the job that it is at; ``held``: bytes that it has claimed."""
+    """A worker as the pool sees it. ``future``: of the job that it is at; ``held``: bytes that it has claimed; ``seat``: its place."""
 
-    def __init__(self, link: "Link", process: Any) -> None:
+    def __init__(self, link: "Link", process: Any, seat: int) -> None:
         self.link = link
         self.process = process
+        self.seat = seat
         self.future: Future[ResultT] | None = None
         self.held = 0
 

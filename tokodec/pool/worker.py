@@ -42,6 +42,13 @@ class Unprepared:
 
 
 _link: "Link | None" = None
+_seat = 0
+
+
+def seat() -> int:
+    """Which of the workers that are there at a time this is: 0 to their number less 1, and 0 outside of a pool. A place goes on to the
+    worker that takes a lost one's, so that each of several devices has its own."""
+    return _seat
 
 
 def claim(amount: int) -> None:
@@ -51,12 +58,12 @@ def claim(amount: int) -> None:
         _link.recv()
 
 
-def live(link: "Link", prepare: Callable[[], Callable[[Any], Any]]) -> None:
+def live(link: "Link", prepare: Callable[[], Callable[[Any], Any]], seat: int) -> None:
     """Prepare, then answer every job with what came of it."""
-    global _link  # noqa: PLW0603 - a process has one
+    global _link, _seat
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what an interrupt means is for whoever started us to decide
     signal.signal(signal.SIGTERM, _leave)
-    _link = link
+    _link, _seat = link, seat
     try:
         work = prepare()
     except Exception as error:  # noqa: BLE001 - raised again where there are jobs

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tokodec.nn.mix import ThinLinear
 from tokodec.quantizers.base import Quantized, Quantizer, distance, straight_through
 from tokodec.quantizers.entropy import Terms
 from tokodec.quantizers.nearest import nearest, strongest
@@ -82,16 +83,17 @@ class NormalisedVectorQuantizer(VectorQuantizer):
 class SimVectorQuantizer(VectorQuantizer):
     """Codes are a table that never changes, times one learned matrix: whatever moves one code moves all, so none dies."""
 
-    codebook: Tensor  # type: ignore[assignment]
-
     def __init__(self, size: int, dim: int, entropy: Entropy | None = None) -> None:
         super().__init__(size, dim, entropy)
-        del self.codebook
-        self.register_buffer("codebook", torch.randn(size, dim) * dim**-0.5)
-        self.transform = nn.Linear(dim, dim, bias=False)
+        # A parameter, kept and filled like all of them, but never reached by a gradient.
+        self.codebook = nn.Parameter(torch.randn(size, dim) * dim**-0.5, requires_grad=False)
+        self.transform = ThinLinear(dim, dim, bias=False)
 
     def codes(self) -> Float[Tensor, "k d"]:
         return self.transform(self.codebook)
+
+    def lookup(self, ids: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
+        return self.transform(F.embedding(ids, self.codebook))
 
 
 class IndexBackpropagationQuantizer(VectorQuantizer):

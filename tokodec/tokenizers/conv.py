@@ -66,9 +66,9 @@ class ConvTokenizer(LatticeTokenizer):
     def __init__(self, config: ConvTokenizerConfig, quantizer: SureQuantizer) -> None:
         super().__init__()
         self.config = config
-        self.encoder = PyramidEncoder(_levels(config, config.encoder_blocks), quantizer.dim)
+        self.encoder = PyramidEncoder(levels(config, config.encoder_blocks), quantizer.dim)
         self.quantizer = quantizer
-        self.decoder = PyramidDecoder(_levels(config, config.decoder_blocks), quantizer.dim)
+        self.decoder = PyramidDecoder(levels(config, config.decoder_blocks), quantizer.dim)
         self.prior = IdPrior(size=quantizer.size, dim=quantizer.dim)
         self.stride = self.encoder.stride
 
@@ -174,7 +174,8 @@ class ConvTokenizer(LatticeTokenizer):
         return self.quantizer.ids(vectors[None])[0]
 
 
-def _levels(config: ConvTokenizerConfig, blocks: tuple[int, ...]) -> list[Level]:
+def levels(config: ConvTokenizerConfig, blocks: tuple[int, ...]) -> list[Level]:
+    """What the pyramids of a configuration are made of."""
     return [Level(width=w, blocks=n, kernel=k) for w, n, k in zip(config.widths, blocks, config.kernels, strict=True)]
 
 

@@ -94,9 +94,13 @@ class RowTokenizer(DiscreteTokenizer):
         with self.numerics.transforms(x.device):
             ids = self.numerics.choice(
                 lambda: self.quantizer.ids(self.latents(parts).float()),
-                lambda: torch.cat([self.quantizer.ids(self.latents(one).float()) for one in parts.split(1)]),
+                lambda: torch.cat([self.settled(one) for one in parts.split(1)]),
             )
         return ranked(ids, len(x))
+
+    def settled(self, one: Float[Tensor, "1 3 s s"]) -> Int[Tensor, "1 n"]:
+        """The ids of a window in its native range, whatever the circumstances."""
+        return self.quantizer.ids(self.latents(one).float())
 
     def blank(self, size: tuple[int, ...]) -> Tokens:
         """Tokens of one picture of ``size`` (h, w) without values, on the ``meta`` device."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tokodec.nn.keyless import KeylessBlock
 from tokodec.nn.mix import ThinLinear
 from tokodec.nn.patch import PatchEmbed
-from tokodec.nn.transformer import Block, Trunk, positions
+from tokodec.nn.transformer import Block, QuickGELU, Trunk, positions
 
 Sequence = Float[Tensor, "b n c"]
 _TENTH = 0.1
@@ -65,13 +65,6 @@ class BareEmbed(PatchEmbed):
     def __init__(self, channels: int, width: int, patch: int) -> None:
         super().__init__(channels, width, patch)
         self.bias = None
-
-
-class QuickGELU(nn.Module):
-    """``x * sigmoid(1.702 x)``."""
-
-    def forward(self, x: Sequence) -> Sequence:
-        return x * torch.sigmoid(1.702 * x)
 
 
 class QuickBlock(Block):

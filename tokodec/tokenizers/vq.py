@@ -105,6 +105,7 @@ MODELS = {
         build=DualTokenizer,
         config=DualConfig(widths=(32, 96, 192), encoder_blocks=(1, 2, 2), decoder_blocks=(1, 2, 2), sizes=(64, 64)),
         family="vq",
+        weights=Weights(file="dual_f16.v1.safetensors"),
     ),
     "vq_test": Entry(
         build=VQTokenizer,

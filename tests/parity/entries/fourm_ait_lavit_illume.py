@@ -5,12 +5,12 @@ from functools import cache, partial
 from typing import Any
 
 import torch
-from parity import reference
-from parity.harness import Case, Found, filled
+from parity import reference, ties
+from parity.harness import Case, Found, filled, refilled
 from torch import Tensor
 
 from tokodec.nn.position import waves
-from tokodec.pretrained.convert import ait, fourm, lavit
+from tokodec.pretrained.convert import ait, fourm, illume, lavit
 from tokodec.tokenizers.lattice import lattice, sequence
 from tokodec.zoo import create
 
@@ -60,6 +60,8 @@ def find(entry: str) -> Case | None:
         return Case(run=_divae, model="fourm_rgb_16k", deep=("unet_out_t500_noisy_is_x",))
     if entry in LAVIT:
         return Case(run=LAVIT[entry], model="lavit_high", deep=("vit_feats",))
+    if entry == "illume+ dualvitok_fix256 256":
+        return Case(run=_illume, model="illume_256", deep=("target",))
     if entry in AIT:
         return Case(run=partial(_ait, entry), model=entry)
     found = INPUTS.get(entry)
@@ -101,3 +103,21 @@ def _ait(name: str, _recorded: Mapping[str, Any]) -> Found:
     ids = model.quantizer.ids(sequence(z))
     recon = model.reconstruct(lattice(model.quantizer.lookup(ids), z.shape[2:]))
     return {"tokens": ids.unflatten(-1, z.shape[2:]), "recon": recon}
+
+
+def _illume(recorded: Mapping[str, Any]) -> Found:
+    with torch.device("meta"):
+        bare: Any = create("illume_256")
+    # Numbers are made once only: there are 1.35 thousand millions.
+    model = refilled(bare.to_empty(device="cpu"), illume.names_of(bare))
+    x = reference.picture(model.config.side)
+    seen = model.seen(x)
+    z = model.vectors(x, seen)
+    found: dict[str, Any] = {"target": lattice(seen, (9, 9))}
+    quant: dict[str, Tensor] = {}
+    for (kind, book), short, side in zip(model.books.items(), ("sem", "pix"), (9, 16), strict=True):
+        ids = ties.settled(book, z[kind], book.ids(z[kind]), recorded[f"{short}_idx"])
+        quant[kind] = book.lookup(ids)
+        found |= {f"{short}_idx": ids.unflatten(1, (side, side)), f"quant_{short}": lattice(quant[kind], (side, side))}
+    found["sem_recon"] = lattice(model.decoder_semantic(quant["semantic"]), (9, 9))
+    return {**found, "recon": model.reconstruct(**quant)}

@@ -141,7 +141,7 @@ def _cosine(entry: str, z: Tensor) -> Found:
 
 def _sim(entry: str, z: Tensor) -> Found:
     quantizer = SimVectorQuantizer(_number(entry, "n"), _number(entry, "d"))
-    quantizer.codebook.copy_(_codebook(entry, "frozen_codebook"))
+    quantizer.codebook.data.copy_(_codebook(entry, "frozen_codebook"))
     quantizer.transform.weight = nn.Parameter(reference.weight("code_transform.weight", (quantizer.dim, quantizer.dim)))
     quantized = quantizer(sequence(z))
     ids, quant = _map(z, quantized).values()

@@ -18,6 +18,7 @@ from tokodec.pretrained.convert import (
     dualtoken,
     fourm,
     fqgan,
+    illume,
     lavit,
     m3,
     mqt,
@@ -37,6 +38,7 @@ from tokodec.tokenizers.dualtoken import DualToken
 from tokodec.tokenizers.fourm import FourMEncoder
 from tokodec.tokenizers.fourm_vectors import FourMVectors
 from tokodec.tokenizers.fqgan import FQGAN
+from tokodec.tokenizers.illume import DualViTok
 from tokodec.tokenizers.lavit import LaVIT
 from tokodec.tokenizers.m3 import M3
 from tokodec.tokenizers.maskgit_vqgan import MaskGitVQGAN
@@ -67,6 +69,7 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     LaVIT: lavit.take,
     M3: m3.take,
     MQT: mqt.take,
+    DualViTok: illume.take,
     MaskGitVQGAN: titok.take_maskgit,
     ReTok: retok.take,
     SEED: seed.take,

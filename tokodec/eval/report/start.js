@@ -1,0 +1,7 @@
+"use strict";
+
+startPlot();
+follow(table);
+table();
+startViewer();
+startWorst();

@@ -1,0 +1,170 @@
+"""A picture as 1 to 256 ids, from coarse to fine: an id says what one spatial frequency of the features of a window is like.
+
+    x ── encoder ──> features (c,16,16) ── cosine transform ──> 256 frequencies ── head ──> z (256,d) ── quantizer ──> ids
+    the first k ids ── lookup ── head ──> k frequencies, the others zero ── inverse transform ──> features ── decoder ──> x_hat
+
+Which id comes first is settled by the transform and need not be learnt: prefixes are what low-pass filters leave, in a space of features
+that the networks bend so that little is missed. Networks are those of :mod:`tokodec.tokenizers.conv`; there is no attention. In training
+the tail of the row is dropped, so that every prefix is a picture.
+
+In ``stable`` numerics windows are encoded one by one, and one with an id in doubt is encoded again in float64.
+
+Sources: tail dropping after Miwa et al., "One-D-Piece", 2025, and Bachmann et al., "FlexTok", ICML 2025; scalar quantization of Mentzer et
+al., ICLR 2024. The order by frequency is ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tokodec.api import Pixels
+from tokodec.entry import Entry, Weights
+from tokodec.nn.pyramid import PyramidDecoder, PyramidEncoder
+from tokodec.nn.spectrum import order, spectrum
+from tokodec.quantizers.base import SureQuantizer
+from tokodec.quantizers.fsq import FiniteScalarQuantizer
+from tokodec.tokenizers.conv import ConvTokenizerConfig, levels
+from tokodec.tokenizers.lattice import lattice, sequence
+from tokodec.tokenizers.prefix import PrefixTokenizer
+from tokodec.tokenizers.rows import Parts, Row, Seen
+
+TOLERANCE = 1e-4
+"""In coordinates as the quantizer compares them; see the card for the largest error of float32 that was seen."""
+
+Features = Float[Tensor, "bk c g g"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralConfig(ConvTokenizerConfig):
+    """``side`` of a window in pixels, ``features`` of each place, ``hidden`` units of a head, ``levels`` of each coordinate of an id."""
+
+    side: int = 256
+    features: int = 64
+    hidden: int = 128
+    levels: tuple[int, ...] = (8, 8, 8, 6, 5)
+
+
+class Head(nn.Module):
+    """The same two layers for all frequencies, each of which has its own bias."""
+
+    def __init__(self, frequencies: int, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
+        self.place = nn.Parameter(torch.zeros(frequencies, hidden))
+
+    def forward(self, x: Float[Tensor, "bk n i"]) -> Float[Tensor, "bk n o"]:
+        return self.last(F.gelu(self.first(x) + self.place[: x.shape[1]]))
+
+
+class Analysis(nn.Module):
+    """Features of windows to the vectors of their frequencies."""
+
+    basis: Tensor
+
+    def __init__(self, config: SpectralConfig, places: int, dim: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(-_typical(places).log())
+        self.head = Head(places**2, config.features, config.hidden, dim)
+        self.register_buffer("basis", spectrum(places), persistent=False)
+
+    def forward(self, features: Features) -> Row:
+        return self.head((self.basis.to(features.dtype) @ sequence(features)) * self.scale.exp()[:, None])
+
+
+class Synthesis(nn.Module):
+    """The mirror: vectors, maybe of the lowest frequencies alone, to features."""
+
+    basis: Tensor
+
+    def __init__(self, config: SpectralConfig, places: int, dim: int) -> None:
+        super().__init__()
+        self.places = places
+        self.scale = nn.Parameter(_typical(places).log())
+        self.head = Head(places**2, dim, config.hidden, config.features)
+        self.register_buffer("basis", spectrum(places), persistent=False)
+
+    def forward(self, z: Row, seen: Seen | None = None) -> Features:
+        n = z.shape[1]
+        known = self.head(z) * self.scale[:n, None].exp()
+        known = known if seen is None else known * seen[..., None]
+        return lattice(self.basis[:n].T.to(known.dtype) @ known, (self.places, self.places))
+
+
+class SpectralTokenizer(PrefixTokenizer):
+    """See the module's docstring. Other sizes: windows, filled up by replication."""
+
+    bytes_per_pixel = 400
+    layout = torch.channels_last
+
+    def __init__(self, config: SpectralConfig) -> None:
+        super().__init__()
+        quantizer = FiniteScalarQuantizer(config.levels)
+        self.config, self.quantizer = config, quantizer
+        self.encoder = PyramidEncoder(levels(config, config.encoder_blocks), config.features)
+        places = config.side // self.encoder.stride
+        self.analysis = Analysis(config, places, quantizer.dim)
+        self.synthesis = Synthesis(config, places, quantizer.dim)
+        self.decoder = PyramidDecoder(levels(config, config.decoder_blocks), config.features)
+        self.stride, self.row = config.side, places**2
+
+    @staticmethod
+    def decides_ids(key: str) -> bool:
+        """What is behind the ids does not."""
+        return PrefixTokenizer.decides_ids(key) and not key.startswith("synthesis")
+
+    def kept(self, quality: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
+        """``row ** (1 - (1 - quality)^2)`` ids, rounded: short prefixes count as much as long ones, and half of all qualities lie above a
+        quarter of the ids."""
+        return (self.row ** (1 - (1 - quality.double()) ** 2)).round().long()
+
+    def drawn_lengths(self, items: int) -> Int[Tensor, " b"]:
+        return self.kept(torch.rand(items))
+
+    def latents(self, x: Parts) -> Row:
+        return self.analysis(self.encoder(x))
+
+    def drawn(self, z: Row, seen: Seen | None = None) -> tuple[Parts, Mapping[str, Tensor]]:
+        return self.decoder(self.synthesis(z, seen)), {}
+
+    def to_native(self, x: Pixels) -> Pixels:
+        """Around zero: [-0.5, 0.5]."""
+        return x - 0.5
+
+    def from_native(self, x: Pixels) -> Pixels:
+        return x + 0.5
+
+    def settled(self, one: Float[Tensor, "1 3 s s"]) -> Int[Tensor, "1 n"]:
+        """The ids of a window, in float64 if one of them is in doubt."""
+        assert isinstance(self.quantizer, SureQuantizer)
+        choice = self.quantizer.choose(self.latents(one.contiguous(memory_format=self.layout)))
+        if float(choice.margin.min()) >= TOLERANCE:
+            return choice.ids
+        return self.quantizer.ids(_in_float64(self.analysis, _in_float64(self.encoder, one.double())))
+
+
+def _in_float64(module: nn.Module, x: Tensor) -> Tensor:
+    return torch.func.functional_call(module, {name: p.double() for name, p in module.named_parameters()}, (x,))
+
+
+def _typical(places: int) -> Float[Tensor, " n"]:
+    """How large a frequency of smooth features is, about: as one over it, from which training starts."""
+    return torch.tensor([places / (1 + (u**2 + v**2) ** 0.5) for u, v in order(places)])
+
+
+MODELS = {
+    "spectral_256.v1": Entry(build=SpectralTokenizer, config=SpectralConfig(), family="spectral", variable_rate=True, variable_length=True),
+    "spectral_test": Entry(
+        build=SpectralTokenizer,
+        config=SpectralConfig(
+            widths=(8, 12), encoder_blocks=(1, 1), decoder_blocks=(1, 1), kernels=(3, 3), side=32, features=8, hidden=16, levels=(5, 4, 3)
+        ),
+        family="spectral",
+        weights=Weights(file="spectral_test.safetensors"),
+        variable_rate=True,
+        variable_length=True,
+    ),
+}
