@@ -23,6 +23,7 @@ __all__ = [
     "Latents",
     "Output",
     "Pixels",
+    "Reducer",
     "Sampler",
     "Stream",
     "Symbols",
@@ -31,6 +32,8 @@ __all__ = [
 
 Pixels = Float[Tensor, "b 3 *thw"]
 """RGB in [0, 1]: (b, 3, h, w) for pictures, (b, 3, t, h, w) for clips."""
+Features = Float[Tensor, "b n c"]
+"""Of places of pictures, row by row, as another network gives them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +159,30 @@ class DiscreteTokenizer(Autoencoder[Tokens]):
 
 class ContinuousTokenizer(Autoencoder[Latents]):
     """Pictures to real-valued latents."""
+
+
+class Reducer(Autoencoder[Latents]):
+    """Features to fewer vectors, which a language model reads; there is no way back. Fewer of them are a code, too."""
+
+    gives = "vectors"
+    counts: Sequence[int]
+    """How many vectors there can be, ascending."""
+
+    @abstractmethod
+    def encode(self, x: Features, *, quality: float | Float[Tensor, " b"] | None = None) -> Latents:
+        """``z`` (b, k, d); ``quality`` in [0, 1] goes through ``counts``, None is the last one. ``size``: the number of features, (n,)."""
+
+    @abstractmethod
+    def truncate(self, code: Latents, k: int) -> Latents:
+        """The code of ``k`` vectors, one of ``counts``, as ``encode`` gives it. Raises InputError."""
+
+    @abstractmethod
+    def forward(self, x: Features, *, quality: Float[Tensor, " b"] | None = None) -> Output:
+        """Without pictures and terms: ``aux`` holds vectors for the loss of a language model."""
+
+    def decode(self, code: Latents, *, sampler: Sampler | None = None) -> Pixels:
+        """Raises InputError."""
+        raise InputError(f"{self.name or 'this model'} reduces features to vectors that a language model reads: nothing decodes them")
 
 
 class Codec(Autoencoder[Bitstream]):

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from tokodec.api import Codec, ContinuousTokenizer, DiscreteTokenizer
+from tokodec.api import Codec, ContinuousTokenizer, DiscreteTokenizer, Reducer
 from tokodec.errors import InputError
 
-_KINDS: Mapping[type[Any], str] = {Codec: "codec", DiscreteTokenizer: "discrete", ContinuousTokenizer: "continuous"}
+_KINDS: Mapping[type[Any], str] = {Codec: "codec", DiscreteTokenizer: "discrete", ContinuousTokenizer: "continuous", Reducer: "reducer"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Entry:
     @property
     def kind(self) -> str:
         """codec, discrete, continuous or reducer."""
-        return next((kind for base, kind in _KINDS.items() if issubclass(self.build, base)), "reducer")
+        return next(kind for base, kind in _KINDS.items() if issubclass(self.build, base))
 
     @property
     def gives(self) -> str:

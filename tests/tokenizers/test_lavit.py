@@ -11,9 +11,9 @@ from torch import Tensor
 from tokodec.api import Sampler, Tokens
 from tokodec.codecs.token import TokenCodec
 from tokodec.errors import InputError
+from tokodec.nn.position import restretched
 from tokodec.pretrained import store
 from tokodec.pretrained.convert import lavit
-from tokodec.tokenizers.lavit_layers import restretched
 from tokodec.zoo import create
 
 Pictures = Callable[..., Tensor]

@@ -26,8 +26,10 @@ from tokodec.pretrained.convert import (
     fqgan,
     illume,
     lavit,
+    mqt,
     open_magvit2,
     retok,
+    seed,
     titok,
     tokenflow,
     vqgan,
@@ -43,6 +45,7 @@ OF_TRAINING = "|".join(
         r"^_vq_vae\._ema_",
         r"\.codebooks\.\d+\.(cluster_size|embed)_ema$",
         r"\.zero_k_bias$",
+        r"\.position_ids$",  # of BERT, in SEED
     )
 )
 """Keys of a model that are no parameters of it, or of training alone."""
@@ -118,6 +121,7 @@ _vqgan, _ibq = _of("vqgan", vqgan.names_of), _of(MAGVIT, vqgan.names_of)
 _fqgan = _of("fqgan", fqgan.names_of)
 _bsqvit, _fourm = _of(MAGVIT, lambda _: bsqvit.NAMES), _of(MANY, fourm.names_of)
 _ait = _of(MANY, lambda _: ait.NAMES)
+_seed = _of("seed", lambda _: seed.NAMES)  # numbers of places are no parameters
 _illume = _of(MANY, illume.names_of)
 _proxy, _titok = _of("titok", titok.proxy_names), _of("titok", lambda _: titok.NAMES)
 LAVIT = "lavit encoder part (encoder.* = eva_vitg_psz14.bin keys, rest = tokenizer_encoder.bin)"
@@ -193,6 +197,9 @@ LISTS = (
     ),
     _retok("VQ_SB256", "retok_sb256", 232_686_347, 768),
     _retok("VQ_SS256", "retok_ss256", 136_302_603, 512),
+    _of("mqt", lambda _: mqt.NAMES)("mm_projector (Resampler, 7B)", "mqt_llava_7b", 8_923_136),
+    _seed("seed-tokenizer-2 (use_qformer_image=False)", "seed_2", 1_149_999_040 - 512),
+    _seed("seed-tokenizer-2 (use_qformer_image=True)", "seed_2_asking", 1_248_744_128 - 2 * 512),
     _tokenflow("tokenflow_clipb", "tokenflow_clipb_224", 181_902_251),
     _tokenflow("tokenflow_clipb_enh", "tokenflow_clipb_256", 376_569_643),
     # The last layer of SigLIP, its last normalisation and its pooling.

@@ -4,7 +4,7 @@ Source: Bao et al., "BEiT: BERT pre-training of image transformers", ICLR 2022 (
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tokodec.nn.attention import attend
@@ -32,14 +32,14 @@ class Keyless(nn.Module):
 
 
 class KeylessAttention(Keyless):
-    """Every place sees every place."""
+    """Every place sees every place, or those that are ``seen``."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__(width, width, heads)
         self.out = ThinLinear(width, width)
 
-    def forward(self, x: Places) -> Places:
-        return self.out(attend(*self.projected(x)).transpose(1, 2).flatten(2))
+    def forward(self, x: Places, seen: Bool[Tensor, "b n"] | None = None) -> Places:
+        return self.out(attend(*self.projected(x), seen).transpose(1, 2).flatten(2))
 
 
 class KeylessBlock(Block):

@@ -24,3 +24,9 @@ def stretched(table: Float[Tensor, "1 c h w"], grid: tuple[int, int]) -> Float[T
     """The table at another size, by bicubic interpolation, row by row."""
     at = table if tuple(table.shape[2:]) == grid else F.interpolate(table, size=grid, mode="bicubic", align_corners=False)
     return at.flatten(2).transpose(1, 2)
+
+
+def restretched(table: Float[Tensor, "n c"], grid: tuple[int, int]) -> Float[Tensor, "m c"]:
+    """A table of a square lattice for another one, by bicubic interpolation, row by row."""
+    side = round(len(table) ** 0.5)
+    return stretched(table.T.unflatten(1, (side, side))[None], grid)[0]

@@ -20,13 +20,14 @@ from torch import Tensor, nn
 from tokodec.api import DiscreteTokenizer, Output, Sampler, Stream, Tokens
 from tokodec.entry import Entry, Origin, Weights
 from tokodec.errors import InputError
+from tokodec.nn.eva import EvaTower
 from tokodec.nn.mix import ThinLinear
 from tokodec.nn.pad import padded
 from tokodec.nn.transformer import Trunk
 from tokodec.quantizers.codebook import VectorQuantizer
 from tokodec.tokenizers.lattice import bits_per_pixel, refuse_unknown, sequence
 from tokodec.tokenizers.lavit_decoders import Decoder, HighCondition, LowCondition
-from tokodec.tokenizers.lavit_layers import EvaTower, Merger, Selector
+from tokodec.tokenizers.lavit_layers import Merger, Selector
 
 Picture = Float[Tensor, "b 3 h w"]
 Sequence = Float[Tensor, "b n c"]
@@ -92,12 +93,11 @@ class LaVIT(DiscreteTokenizer):
 
     def to_native(self, x: Picture) -> Float[Tensor, "b 3 h2 w2"]:
         """From [0, 1] to CLIP's mean and deviation, filled up to whole patches."""
-        mean, deviation = (torch.tensor(values, device=x.device)[:, None, None] for values in (_MEAN, _DEVIATION))
-        return padded((x - mean) / deviation, self.stride)
+        return padded(clip_range(x), self.stride)
 
     def tower(self, x: Picture) -> Sequence:
         """Features of each patch, of pictures in the native range."""
-        return self.encoder(x, self._grid(x.shape[2:]))
+        return self.encoder(x, self._grid(x.shape[2:]))[:, 1:]
 
     def kept(self, features: Sequence) -> Bool[Tensor, "b n"]:
         """Which patches are likelier kept than dropped; the likeliest one if none is."""
@@ -212,6 +212,12 @@ class LaVITHigh(LaVIT):
 
 def _apart(found: Sequence, wanted: Sequence) -> Float[Tensor, " b"]:
     return (1 - F.cosine_similarity(found.float(), wanted.float(), dim=-1)).mean(1)
+
+
+def clip_range(x: Picture) -> Picture:
+    """Pictures in [0, 1] by CLIP's mean and deviation."""
+    mean, deviation = (torch.tensor(values, device=x.device)[:, None, None] for values in (_MEAN, _DEVIATION))
+    return (x - mean) / deviation
 
 
 def _lavit(build: type[LaVIT], config: LaVITConfig, file: str) -> Entry:

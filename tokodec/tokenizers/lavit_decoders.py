@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from tokodec.nn.attention import attend
 from tokodec.nn.mix import ThinLinear
+from tokodec.nn.position import restretched
 from tokodec.nn.transformer import Attention, Perceptron, Trunk
-from tokodec.tokenizers.lavit_layers import CrossAttention, restretched
+from tokodec.tokenizers.lavit_layers import CrossAttention
 
 Sequence = Float[Tensor, "b n c"]
 

@@ -1,52 +1,24 @@
-"""The networks of LaVIT's encoder: the tower, what chooses patches, and what merges those that are not chosen into those that are.
+"""The networks of LaVIT's encoder behind the tower: what chooses patches, and what merges those that are not chosen into those that are.
 
-    x ── patches ── EVA tower ──> features ── selector ──> keep or drop
+    features ── selector ──> keep or drop
     features ── [each sees those kept before it ── then those dropped, normalised ── perceptron] x depth ── norm ──> merged
 
 Sources: Jin et al., "Unified language-vision pretraining in LLM with dynamic discrete visual tokenization", ICLR 2024
-(jy0205/LaVIT); Fang et al., "EVA: exploring the limits of masked visual representation learning at scale", CVPR 2023; Rao et al.,
-"DynamicViT: efficient vision transformers with dynamic token sparsification", NeurIPS 2021 (the selector and its softmax).
+(jy0205/LaVIT); Rao et al., "DynamicViT: efficient vision transformers with dynamic token sparsification", NeurIPS 2021 (the selector and
+its softmax).
 """
-
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokodec.nn.keyless import KeylessBlock
 from tokodec.nn.mix import ThinLinear
-from tokodec.nn.patch import PatchEmbed
-from tokodec.nn.position import stretched
 from tokodec.nn.transformer import Perceptron, Trunk
 
 Sequence = Float[Tensor, "b n c"]
 Keep = Float[Tensor, "b n"]
 _ALMOST_NOTHING = 1e-6
-
-
-def restretched(table: Float[Tensor, "n c"], grid: tuple[int, int]) -> Float[Tensor, "m c"]:
-    """A table of a square lattice for another one, by bicubic interpolation, row by row."""
-    side = round(len(table) ** 0.5)
-    return stretched(table.T.unflatten(1, (side, side))[None], grid)[0]
-
-
-class EvaTower(nn.Module):
-    """Pictures in their native range to features of each patch, without a last normalisation. ``grid``: side of the table of positions."""
-
-    def __init__(self, trunk: Trunk, patch: int, grid: int) -> None:
-        super().__init__()
-        self.patch_embed = PatchEmbed(3, trunk.width, patch)
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, trunk.width))
-        self.pos_embed = nn.Parameter(0.02 * torch.randn(1, 1 + grid**2, trunk.width))
-        # The published tower has 1e-6, whatever the rest has.
-        self.blocks = nn.Sequential(*(KeylessBlock(replace(trunk, eps=1e-6)) for _ in range(trunk.depth)))
-
-    def forward(self, x: Float[Tensor, "b 3 h w"], grid: tuple[int, int]) -> Sequence:
-        first, rest = self.cls_token + self.pos_embed[:, :1], restretched(self.pos_embed[0, 1:], grid)
-        places = self.patch_embed(x) + rest
-        return self.blocks(torch.cat([first.expand(len(x), -1, -1), places], 1))[:, 1:]
 
 
 class Selector(nn.Module):

@@ -20,8 +20,11 @@ from tokodec.pretrained.convert import (
     fqgan,
     illume,
     lavit,
+    m3,
+    mqt,
     open_magvit2,
     retok,
+    seed,
     titok,
     tokenflow,
     vqgan,
@@ -37,9 +40,12 @@ from tokodec.tokenizers.fourm_vectors import FourMVectors
 from tokodec.tokenizers.fqgan import FQGAN
 from tokodec.tokenizers.illume import DualViTok
 from tokodec.tokenizers.lavit import LaVIT
+from tokodec.tokenizers.m3 import M3
 from tokodec.tokenizers.maskgit_vqgan import MaskGitVQGAN
+from tokodec.tokenizers.mqt import MQT
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
 from tokodec.tokenizers.retok import ReTok
+from tokodec.tokenizers.seed import SEED
 from tokodec.tokenizers.titok import TiTok, TiTokPixels
 from tokodec.tokenizers.titok_vae import TiTokVAE
 from tokodec.tokenizers.tokenflow import TokenFlow
@@ -61,9 +67,12 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     FourMVectors: fourm.take_vectors,
     TokenFlow: tokenflow.take,
     LaVIT: lavit.take,
+    M3: m3.take,
+    MQT: mqt.take,
     DualViTok: illume.take,
     MaskGitVQGAN: titok.take_maskgit,
     ReTok: retok.take,
+    SEED: seed.take,
     TiTok: titok.take_proxy,
     TiTokPixels: titok.take,
     TiTokVAE: titok.take,
