@@ -148,6 +148,8 @@ def test_training_reaches_every_parameter(model: Any, picture: Pictures) -> None
 def test_a_variable_rate_model_names_a_wrong_quality(model: Any, picture: Pictures, bad: float | None) -> None:
     if not zoo.MODELS[model.name].variable_rate:
         pytest.skip("fixed rate")
+    if bad is None and isinstance(model, DiscreteTokenizer):
+        pytest.skip("without a quality all ids are kept")
     with pytest.raises(InputError, match="quality"):
         model.encode(picture(16, 16), quality=bad)
 

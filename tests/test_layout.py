@@ -25,7 +25,7 @@ FLOORS = (
     {"codes"},
     {"api"},
     {"nn"},
-    {"media", "metrics", "entry", "catalogue", "rate"},
+    {"media", "metrics", "entry", "catalogue", "rate", "quality"},
     {"quantizers", "entropy", "data"},
     {"losses", "tokenizers", "listing"},
     {"codecs"},

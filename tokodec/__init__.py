@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tokodec.errors import TokodecError
     from tokodec.files import compress, decompress
     from tokodec.pretrained.store import load
+    from tokodec.tokenizers.shortest import shortest_prefix
     from tokodec.zoo import create
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ __all__ = [
     "list_models",
     "load",
     "model_info",
+    "shortest_prefix",
 ]
 
 _HOMES = {
@@ -63,6 +65,7 @@ _HOMES = {
     "list_models": "tokodec.catalogue",
     "load": "tokodec.pretrained.store",
     "model_info": "tokodec.catalogue",
+    "shortest_prefix": "tokodec.tokenizers.shortest",
 }
 """Where a name lives, unless it is one of the types of ``tokodec.api``."""
 

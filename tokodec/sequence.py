@@ -5,7 +5,9 @@ v_0, v_1, ... begins at ``offset + v_0 + ... + v_{k-1}``. A separator may close 
 """
 
 import math
-from itertools import accumulate
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import torch
 import torch.nn.functional as F
@@ -83,3 +85,32 @@ def _without(sequence: Int[Tensor, " n"], period: int, separator: int) -> Int[Te
         row = int(wrong[0])
         raise InputError(f"row {row} ends with {int(rows[row, -1])} instead of the separator {separator}")
     return rows[:, :-1].reshape(-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """Sequences of several lengths one after another, as attention over packed sequences takes them.
+
+    Sequence i is ``ids[cu_seqlens[i] : cu_seqlens[i + 1]]``; ``cu_seqlens`` is int32. ``longest``: the most ids of one.
+    """
+
+    ids: Int[Tensor, " total"]
+    cu_seqlens: Int[Tensor, " starts"]
+    longest: int
+
+
+def pack(sequences: Sequence[Int[Tensor, " n"]]) -> Packed:
+    """Sequences as one, without filling up: what ``Tokens.flatten`` gives, say. Raises InputError where there is none."""
+    if not sequences:
+        raise InputError("there are no sequences to pack")
+    lengths = torch.tensor([0, *(len(s) for s in sequences)], dtype=torch.int32, device=sequences[0].device)
+    return Packed(ids=torch.cat(list(sequences)), cu_seqlens=lengths.cumsum(0, dtype=torch.int32), longest=int(lengths.max()))
+
+
+def unpack(packed: Packed) -> list[Int[Tensor, " n"]]:
+    """The inverse of :func:`pack`. Raises InputError for starts that do not divide the ids."""
+    starts = packed.cu_seqlens.tolist()
+    lengths = [b - a for a, b in pairwise(starts)]
+    if starts[:1] != [0] or starts[-1] != len(packed.ids) or min(lengths, default=0) < 0:
+        raise InputError(f"starts from 0 to {len(packed.ids)} divide as many ids; these are {starts[:8]}")
+    return list(packed.ids.split(lengths))

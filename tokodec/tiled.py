@@ -19,7 +19,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from tokodec.api import Symbols
-from tokodec.codecs.quality import qualities_of
+from tokodec.quality import qualities_of
 from tokodec.codecs.variable_rate import VariableRateCodec, level_of
 from tokodec.entropy.tileplan import Box, TilePlan, Tiles
 from tokodec.errors import CorruptFile

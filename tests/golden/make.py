@@ -39,6 +39,8 @@ VARIABLE = {
     "v0-fourstep-low": (sample(70, 93, 3), "fourstep_vr_test", 0.1),
     "v0-fourstep-high": (sample(37, 61, 4), "fourstep_vr_test", 0.9),
     "v0-dcvc-rt-intra": (sample(70, 93, 3), "dcvc_rt_intra_test", 0.6),
+    "v0-prefix-low": (sample(40, 70, 3), "one_d_piece_test", 0.3),
+    "v0-prefix-high": (sample(33, 20, 4), "retok_test", 1.0),
     "v0-dcvc-uf-intra": (sample(70, 93, 3), "dcvc_uf_intra_test", 0.6),
 }
 PUBLISHED = (
@@ -59,12 +61,14 @@ TOKENS = {
     "v0-ids-pixel": sample(1, 1, 3),
 }
 
+ROW: Case = (sample(40, 70, 3), "titok_test", None)
+
 
 def cases() -> dict[str, Case]:
     """All pictures that are coded as a whole, by the name of their file."""
     published: dict[str, Case] = {f"v0-{m.replace('_', '-')}": (sample(70, 93, 3), f"{m}_test", None) for m in PUBLISHED}
     tokens: dict[str, Case] = {name: (picture, "vq_test", None) for name, picture in TOKENS.items()}
-    return {**VARIABLE, **published, **tokens, "v0-ids-dual": (sample(160, 330, 3), "dual_test", None)}
+    return {**VARIABLE, **published, **tokens, "v0-row": ROW, "v0-ids-dual": (sample(160, 330, 3), "dual_test", None)}
 
 
 def tiles() -> bytes:

@@ -16,7 +16,21 @@ import torch
 from torch import Tensor, nn
 
 from tokodec.errors import WeightsMismatch
-from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dualtoken, fourm, fqgan, lavit, open_magvit2, tokenflow, vqgan
+from tokodec.pretrained.convert import (
+    ait,
+    bae,
+    bsqvit,
+    cosmos,
+    dualtoken,
+    fourm,
+    fqgan,
+    lavit,
+    open_magvit2,
+    retok,
+    titok,
+    tokenflow,
+    vqgan,
+)
 from tokodec.pretrained.convert.names import Names, averaged
 from tokodec.zoo import create
 
@@ -36,6 +50,7 @@ UNUSED = "|".join(
         r"\.(conv_out|logsigma|text_model)\.|\.logit_",
         r"\.layers\.26\.|\.post_layernorm\.|_model\.head\.",  # of SigLIP, in TokenFlow
         r"^encoder\.(norm|head)\.|^vit_proj\.",  # of EVA, in LaVIT
+        r"^s1to2decoder\.(distill_mlp\.|latent_token_positional_embedding_comp$)",
     )
 )
 """Keys of parameters that the authors' own code does not use to code pictures."""
@@ -102,6 +117,7 @@ _vqgan, _ibq = _of("vqgan", vqgan.names_of), _of(MAGVIT, vqgan.names_of)
 _fqgan = _of("fqgan", fqgan.names_of)
 _bsqvit, _fourm = _of(MAGVIT, lambda _: bsqvit.NAMES), _of(MANY, fourm.names_of)
 _ait = _of(MANY, lambda _: ait.NAMES)
+_proxy, _titok = _of("titok", titok.proxy_names), _of("titok", lambda _: titok.NAMES)
 LAVIT = "lavit encoder part (encoder.* = eva_vitg_psz14.bin keys, rest = tokenizer_encoder.bin)"
 
 
@@ -112,6 +128,13 @@ def _lavit(decoder: str, model: str, parameters: int) -> Listed:
     names = lavit.NAMES
     more = {"decoder.": f"lavit {decoder} tokenizer_decoder.bin"}
     return Listed(file=MANY, variant=LAVIT, model=model, names_of=lambda _: names, published=encoder + parameters, unused=unused, more=more)
+
+
+def _retok(variant: str, model: str, published: int, width: int) -> Listed:
+    # Positions of a tail that the decoder does not read, and a head that tells DINOv2's features.
+    head = 4 * width * (width + 1) + 4 * width * (4 * width + 1) + 768 * (4 * width + 1)
+    unused = 224 * width + head
+    return Listed(file="retok", variant=variant, model=model, names_of=lambda _: retok.NAMES, published=published, unused=unused)
 
 
 LISTS = (
@@ -150,6 +173,22 @@ LISTS = (
     _fqgan("fqgan_dual_VQ-8", "fqgan_dual_f8", 150_209_427),
     _fqgan("fqgan_triple_VQ-16", "fqgan_triple_f16", 159_295_515),
     _fqgan("fqgan_triple_VQ-8", "fqgan_triple_f8", 159_586_331),
+    _of("titok", titok.maskgit_names)("maskgit-vqgan-imagenet-f16-256", "maskgit_vqgan", 54_515_587),
+    _proxy("titok_l32", "titok_l32", 641_054_735),
+    _proxy("titok_b64", "titok_b64", 204_814_095),
+    _proxy("titok_s128", "titok_s128", 83_674_639),
+    _titok("titok_bl64_vq8k", "titok_bl64_vq8k", 390_016_148),
+    _titok("titok_bl128_vq8k", "titok_bl128_vq8k", 390_179_988),
+    _titok("titok_sl256_vq8k", "titok_sl256_vq8k", 330_260_884),
+    _titok("titok_ll32_vae_c16", "titok_ll32_vae_c16", 606_879_604),
+    _titok("titok_bl64_vae_c16", "titok_bl64_vae_c16", 389_418_100),
+    _titok("titok_bl128_vae_c16", "titok_bl128_vae_c16", 389_581_940),
+    *(
+        _of("one-d-piece", titok.proxy_names)(f"one-d-piece_{name}", f"one_d_piece_{name}", published)
+        for name, published in (("s256", 83_871_247), ("b256", 205_256_463), ("l256", 641_742_863))
+    ),
+    _retok("VQ_SB256", "retok_sb256", 232_686_347, 768),
+    _retok("VQ_SS256", "retok_ss256", 136_302_603, 512),
     _tokenflow("tokenflow_clipb", "tokenflow_clipb_224", 181_902_251),
     _tokenflow("tokenflow_clipb_enh", "tokenflow_clipb_256", 376_569_643),
     # The last layer of SigLIP, its last normalisation and its pooling.

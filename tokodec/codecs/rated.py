@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.api import Pixels
-from tokodec.codecs.quality import qualities_of
+from tokodec.quality import qualities_of
 from tokodec.codecs.walked import WalkedCodec
 from tokodec.entropy.codingtables import CodingTables
 from tokodec.entropy.path import HYPER_STRIDE, GaussianPath

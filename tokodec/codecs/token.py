@@ -4,10 +4,11 @@
 
 A payload is a byte that says how, and the ids: 0, as one number of plain ids (:mod:`tokodec.entropy.flat`), which costs what
 their vocabulary costs; 1, under the tokenizer's own prior (:mod:`tokodec.entropy.idcoder`), if it has a trained one. The
-encoder takes what is shorter.
+encoder takes what is shorter. Of rows of any length (:mod:`tokodec.tokenizers.prefix`): 2, how many there are, and as in 0.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -25,12 +26,13 @@ from tokodec.entropy.idprior import IdPrior
 from tokodec.entropy.joint import joined, parted
 from tokodec.errors import CorruptFile, InputError
 
-PLAIN, PRIOR = 0, 1
+PLAIN, PRIOR, PREFIX = 0, 1, 2
 _FINGERPRINT_BYTES = 8
 
 
 class TokenCodec(Codec):
-    """The codec of a loaded tokenizer, whose numerics count. Symbols are its ids by stream; their level is 0, for it has one rate.
+    """The codec of a loaded tokenizer, whose numerics count. Symbols are its ids by stream; their level is how many ids there are where that
+    varies, else 0.
 
     Raises InputError for a tokenizer of something else than pictures in RGB, and for one that decodes to something else.
     """
@@ -55,16 +57,16 @@ class TokenCodec(Codec):
     # --- the four stages
 
     def symbols(self, x: Pixels, quality: float | Float[Tensor, " b"] | None = None) -> Symbols:
-        """The ids of pictures in [0, 1]. Raises InputError for a quality: there is none to choose."""
-        self.refuse(quality)
-        return self.symbols_of(self.tokenizer.encode(x))
+        """The ids of pictures in [0, 1]. Raises InputError for a quality that the tokenizer does not take."""
+        return self.symbols_of(self.tokenizer.encode(x, quality=quality))
 
     @staticmethod
     def symbols_of(tokens: Tokens) -> Symbols:
-        """Tokens of the tokenizer as symbols."""
+        """Tokens of the tokenizer, as it encodes them, as symbols."""
         values = {name: _lattice(stream) for name, stream in tokens.streams.items()}
-        device = next(iter(values.values())).device
-        return Symbols(values=values, level=torch.zeros(len(tokens), dtype=torch.int64, device=device), size=tokens.size)
+        (*_, stream) = tokens.streams.values()
+        none = torch.zeros(len(tokens), dtype=torch.int64, device=stream.ids.device)
+        return Symbols(values=values, level=none if stream.lengths is None else stream.lengths, size=tokens.size)
 
     def write(self, symbols: Symbols) -> list[bytes]:
         """One payload an item, the shorter of both ways."""
@@ -73,6 +75,9 @@ class TokenCodec(Codec):
     def _write(self, one: Symbols) -> bytes:
         sections = self._sections(one.size)
         ids = [values[0, k].flatten().cpu().numpy() for values in one.values.values() for k in range(values.shape[1])]
+        if self._varies(one.size):
+            count, (section,) = int(one.level), sections
+            return bytes((PREFIX,)) + (count - 1).to_bytes(_count_bytes(section), "little") + flat.pack([ids[0][:count]], [section.size])
         plain = bytes((PLAIN,)) + flat.pack(ids, [section.size for section in sections])
         if self._coder is None:
             return plain
@@ -82,7 +87,9 @@ class TokenCodec(Codec):
         """Raise CorruptFile if ``payload`` cannot hold the ids of a picture of ``size``."""
         if not payload:
             raise CorruptFile("an empty payload does not say how its ids are written")
-        if payload[0] == PLAIN:
+        if self._varies(size):
+            self._prefix(payload, size)
+        elif payload[0] == PLAIN:
             wanted = flat.length(self._sections(size))
             if len(payload) - 1 != wanted:
                 raise CorruptFile(f"{len(payload) - 1} bytes of plain ids where there must be {wanted}: wrong size or damaged")
@@ -96,13 +103,18 @@ class TokenCodec(Codec):
         items = [self._read(payload, size) for payload in data]
         device = next(self.parameters()).device
         values = {name: torch.cat([item[name] for item in items]).to(device) for name in items[0]}
-        return Symbols(values=values, level=torch.zeros(len(items), dtype=torch.int64, device=device), size=size)
+        levels = [self._prefix(payload, size).count if self._varies(size) else 0 for payload in data]
+        return Symbols(values=values, level=torch.tensor(levels, device=device), size=size)
 
     def _read(self, payload: bytes, size: tuple[int, ...]) -> Mapping[str, Int32[Tensor, "1 k h w"]]:
         self.check(payload, size)
         if payload[0] == PRIOR:
             assert self._coder is not None
             found = self._parts(self._coder.decode(payload[1:], self._grid(size)))
+        elif payload[0] == PREFIX:
+            (section,), there = self._sections(size), self._prefix(payload, size)
+            (row,) = flat.unpack(payload[1 + _count_bytes(section) :], [there])
+            found = [np.pad(row, (0, section.count - there.count))]
         else:
             found = flat.unpack(payload[1:], self._sections(size))
         ids = iter(found)
@@ -114,14 +126,18 @@ class TokenCodec(Codec):
     def synthesise(self, symbols: Symbols) -> Pixels:
         """Pictures in [0, 1] of the size that was encoded."""
         blank = self.tokenizer.blank(symbols.size)
+        lengths = symbols.level if self._varies(symbols.size) else None
         streams = {
-            name: replace(stream, ids=_ids(symbols.values[name], stream.ids.shape[1:], stream.axes))
+            name: replace(stream, ids=_ids(symbols.values[name], stream.ids.shape[1:], stream.axes), lengths=lengths)
             for name, stream in blank.streams.items()
         }
         return self.tokenizer.decode(Tokens(streams=streams, size=symbols.size))
 
     def estimate(self, symbols: Symbols) -> Float[Tensor, " b"]:
         """Ideal bits of each payload, its first byte included, under the way that is ideally the shorter."""
+        if self._varies(symbols.size):
+            (section,) = self._sections(symbols.size)
+            return 8.0 * (1 + _count_bytes(section)) + symbols.level.double().cpu() * math.log2(section.size)
         plain = 8.0 + float(self.tokenizer.blank(symbols.size).bits[0])
         if self._coder is None:
             return torch.full((len(symbols),), plain, dtype=torch.float64)
@@ -157,6 +173,22 @@ class TokenCodec(Codec):
         (stream,) = self.tokenizer.blank(size).streams.values()
         return stream.ids.shape[1], stream.ids.shape[2]
 
+    def _varies(self, size: tuple[int, ...]) -> bool:
+        """Whether there may be fewer ids than places: of the only stream, then."""
+        return any(stream.lengths is not None for stream in self.tokenizer.blank(size).streams.values())
+
+    def _prefix(self, payload: bytes, size: tuple[int, ...]) -> Section:
+        """The ids that a payload says it has. Raises CorruptFile."""
+        (section,) = self._sections(size)
+        width = _count_bytes(section)
+        if payload[0] != PREFIX:
+            raise CorruptFile(f"ids written in way {payload[0]}, which {self.name} does not have: damaged, or another version's")
+        there = Section(count=1 + int.from_bytes(payload[1 : 1 + width], "little"), size=section.size)
+        wanted = width + flat.length([there])
+        if there.count > section.count or len(payload) - 1 != wanted:
+            raise CorruptFile(f"{len(payload) - 1} bytes of {there.count} plain ids of at most {section.count}: wrong size or damaged")
+        return there
+
     def _sections(self, size: tuple[int, ...]) -> list[Section]:
         """How many ids of which vocabulary, stream by stream, codebook by codebook."""
         return [
@@ -172,6 +204,11 @@ class TokenCodec(Codec):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.digest()[:_FINGERPRINT_BYTES]
+
+
+def _count_bytes(most: Section) -> int:
+    """In so many bytes it is said how many ids there are, less one."""
+    return max(1, ((most.count - 1).bit_length() + 7) // 8)
 
 
 def _lattice(stream: Stream) -> Int32[Tensor, "b k h w"]:

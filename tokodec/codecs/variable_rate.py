@@ -27,7 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.api import Codec, Output, Pixels, Symbols
-from tokodec.codecs.quality import qualities_of
+from tokodec.quality import qualities_of
 from tokodec.entropy import thrift
 from tokodec.entropy.coder import Hand, Holder, Meter, Reader, Tally, Writer
 from tokodec.entropy.fixed import LEVELS

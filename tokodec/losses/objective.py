@@ -11,6 +11,7 @@ from tokodec.losses.distillation import ContrastiveDistillation, CosineDistillat
 from tokodec.losses.luma_chroma import LumaChroma
 from tokodec.losses.perceptual import LPIPSVGG, LPIPSAlex
 from tokodec.losses.pixel import L1, MSE, Term
+from tokodec.losses.proxy import ProxyCodes
 from tokodec.losses.rate_distortion import OneRate, Quantiles, RateDistortion
 from tokodec.losses.reconstruction import IdBits, Reconstruction
 from tokodec.losses.similarity import MSSSIM, HaarPSI
@@ -40,4 +41,5 @@ OBJECTIVES: Mapping[str, type[Any]] = {
     "lpips_alex": LPIPSAlex,
     "contrastive_distillation": ContrastiveDistillation,
     "cosine_distillation": CosineDistillation,
+    "proxy_codes": ProxyCodes,
 }

@@ -47,8 +47,8 @@ class Spread(Conv):
         return blocks.permute(0, 3, 4, 1, 5, 2).reshape(b, -1, 2 * h, 2 * w)
 
 
-def _blocks(channels: int, width: int, count: int, groups: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(channels if i == 0 else width, width, groups, bias=False) for i in range(count)))
+def _blocks(channels: int, width: int, count: int, groups: int, *, bias: bool = False) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(channels if i == 0 else width, width, groups, bias=bias) for i in range(count)))
 
 
 class MagvitEncoder(nn.Module):
@@ -73,15 +73,18 @@ class MagvitEncoder(nn.Module):
 
 
 class MagvitDecoder(nn.Module):
-    """The mirror; ``levels``, their adaptive norms and ``ups`` go from the coarsest to the finest."""
+    """The mirror; ``levels``, their adaptive norms and ``ups`` go from the coarsest to the finest.
 
-    def __init__(self, widths: Sequence[int], blocks: int, z: int, groups: int) -> None:
+    ``middle``: blocks before the first level, by default as many as in a level; ``bias``: whether blocks have some.
+    """
+
+    def __init__(self, widths: Sequence[int], blocks: int, z: int, groups: int, *, middle: int | None = None, bias: bool = False) -> None:
         super().__init__()
         down = tuple(widths[::-1])
         self.conv_in = Conv(z, down[0], 3, padding=1)
-        self.middle = _blocks(down[0], down[0], blocks, groups)
+        self.middle = _blocks(down[0], down[0], blocks if middle is None else middle, groups, bias=bias)
         self.adaptive = nn.ModuleList(AdaptiveNorm(c, z, groups) for c in (down[0], *down[:-1]))
-        self.levels = nn.ModuleList(_blocks(c, w, blocks, groups) for c, w in zip((down[0], *down), down, strict=False))
+        self.levels = nn.ModuleList(_blocks(c, w, blocks, groups, bias=bias) for c, w in zip((down[0], *down), down, strict=False))
         self.ups = nn.ModuleList(Spread(w) for w in down[:-1])
         self.norm_out = norm(down[-1], groups)
         self.conv_out = Conv(down[-1], 3, 3, padding=1)

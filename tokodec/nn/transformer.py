@@ -8,13 +8,14 @@ Source: Dosovitskiy et al., "An image is worth 16x16 words: transformers for ima
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tokodec.nn.attention import attend
 from tokodec.nn.mix import ThinLinear
 
 Sequence = Float[Tensor, "b n c"]
+Seen = Bool[Tensor, "b n"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Trunk:
 
 
 class Attention(nn.Module):
-    """Every place sees every place."""
+    """Every place sees every place, or those that are ``seen``."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -37,9 +38,9 @@ class Attention(nn.Module):
         self.qkv = ThinLinear(width, 3 * width)
         self.out = ThinLinear(width, width)
 
-    def forward(self, x: Sequence) -> Sequence:
+    def forward(self, x: Sequence, seen: Seen | None = None) -> Sequence:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
-        return self.out(attend(q, k, v).transpose(1, 2).flatten(2))
+        return self.out(attend(q, k, v, seen).transpose(1, 2).flatten(2))
 
 
 class Perceptron(nn.Module):
@@ -65,8 +66,8 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(trunk.width, eps=trunk.eps)
         self.perceptron = Perceptron(trunk.width, trunk.hidden)
 
-    def forward(self, x: Sequence) -> Sequence:
-        x = x + self.attention(self.norm1(x))
+    def forward(self, x: Sequence, seen: Seen | None = None) -> Sequence:
+        x = x + self.attention(self.norm1(x), seen)
         return x + self.perceptron(self.norm2(x))
 
 

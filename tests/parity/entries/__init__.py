@@ -8,8 +8,11 @@ from parity.entries import (
     dualtoken,
     fourm_ait_lavit_illume,
     fqgan,
+    one_d_piece,
     open_magvit2_ibq_fsq_bsq,
     quantizers_2d,
+    retok,
+    titok,
     tokenflow,
     vqgan,
 )
@@ -23,6 +26,9 @@ FILES: Mapping[str, Finder] = {
     "dualtoken": dualtoken.find,
     "open-magvit2-ibq-fsq-bsq": open_magvit2_ibq_fsq_bsq.find,
     "quantizers-2d": quantizers_2d.find,
+    "one-d-piece": one_d_piece.find,
+    "retok": retok.find,
+    "titok": titok.find,
     "tokenflow": tokenflow.find,
     "vqgan": vqgan.find,
 }

@@ -9,7 +9,22 @@ from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.dcvc_intra import DcvcIntra
 from tokodec.codecs.latent import LatentCodec
 from tokodec.errors import InputError
-from tokodec.pretrained.convert import ait, bae, bsqvit, cosmos, dcvc, dualtoken, fourm, fqgan, lavit, open_magvit2, tokenflow, vqgan
+from tokodec.pretrained.convert import (
+    ait,
+    bae,
+    bsqvit,
+    cosmos,
+    dcvc,
+    dualtoken,
+    fourm,
+    fqgan,
+    lavit,
+    open_magvit2,
+    retok,
+    titok,
+    tokenflow,
+    vqgan,
+)
 from tokodec.pretrained.convert.compressai import COMPRESSAI
 from tokodec.tokenizers.ait import AiT
 from tokodec.tokenizers.bae import BAE
@@ -20,7 +35,11 @@ from tokodec.tokenizers.fourm import FourMEncoder
 from tokodec.tokenizers.fourm_vectors import FourMVectors
 from tokodec.tokenizers.fqgan import FQGAN
 from tokodec.tokenizers.lavit import LaVIT
+from tokodec.tokenizers.maskgit_vqgan import MaskGitVQGAN
 from tokodec.tokenizers.open_magvit2 import OpenMagvit2
+from tokodec.tokenizers.retok import ReTok
+from tokodec.tokenizers.titok import TiTok, TiTokPixels
+from tokodec.tokenizers.titok_vae import TiTokVAE
 from tokodec.tokenizers.tokenflow import TokenFlow
 from tokodec.tokenizers.vqgan import VQGAN
 from tokodec.zoo import MODELS, create
@@ -40,6 +59,11 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     FourMVectors: fourm.take_vectors,
     TokenFlow: tokenflow.take,
     LaVIT: lavit.take,
+    MaskGitVQGAN: titok.take_maskgit,
+    ReTok: retok.take,
+    TiTok: titok.take_proxy,
+    TiTokPixels: titok.take,
+    TiTokVAE: titok.take,
 }
 """By class, what fills a model with a state dict of its authors, strictly."""
 

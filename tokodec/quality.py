@@ -1,4 +1,4 @@
-"""What is asked of codecs of many rates."""
+"""What is asked of models of many rates."""
 
 import torch
 from jaxtyping import Float
