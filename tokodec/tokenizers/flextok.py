@@ -29,6 +29,7 @@ from tokodec.tokenizers.lattice import Picture, output
 from tokodec.tokenizers.prefix import PrefixTokenizer
 from tokodec.tokenizers.rows import Parts, Row, Seen, ranked
 
+
 @dataclass(frozen=True, kw_only=True)
 class FlexTokConfig:
     """``side`` of a window in pixels; ``row`` ids of ``levels`` a window. Towers, ``encoder`` and ``decoder``: width and layers, heads of ``head``.
@@ -189,10 +190,10 @@ def _entry(name: str, encoder: tuple[int, int], decoder: tuple[int, int]) -> Ent
 
 _TINY = FlexTokConfig(
     side=32,
-    vae_width=8,
+    vae_width=4,
     vae_multipliers=(1, 1, 2),
     vae_blocks=1,
-    vae_groups=4,
+    vae_groups=2,
     vae_scale=1.0,
     channels=4,
     encoder=(32, 2),

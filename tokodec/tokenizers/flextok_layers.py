@@ -25,6 +25,7 @@ from tokodec.nn.transformer import positions
 Places = Float[Tensor, "b n c"]
 Row = Float[Tensor, "b n d"]
 Map = Float[Tensor, "b c h w"]
+Registers = Float[Tensor, "b row width"]
 Pairs = Bool[Tensor, "n n"]
 _WAVES = 256
 """Features of a time before they are mixed."""
@@ -124,7 +125,7 @@ class Patches(nn.Module):
         self.linear = ThinLinear(tower.samples, tower.width)
         self.waves = nn.Parameter(waves(tower.places, tower.width), requires_grad=False)
 
-    def forward(self, x: Map) -> Places:
+    def forward(self, x: Map) -> Float[Tensor, "b n width"]:
         return self.linear(patches_by_place(x, self.side)) + self.waves.flatten(2).transpose(1, 2)
 
 
@@ -174,25 +175,25 @@ class VelocityDecoder(nn.Module):
         self.tower = tower
         self.enter = ThinLinear(tower.dim, tower.width)
         self.positions = positions(tower.width, tower.row)
-        self.mask, self.nothing = (positions(1, tower.width) for _ in range(2))
+        self.mask, self.nothing = (nn.Parameter(torch.randn(tower.width) * tower.width**-0.5) for _ in range(2))
         self.patches = Patches(tower)
         self.time = Time(tower.width, scale)
         self.blocks = nn.ModuleList(ModulatedBlock(tower) for _ in range(tower.depth))
         self.modulation = ThinLinear(tower.width, 2 * tower.width)
         self.leave = ThinLinear(tower.width, tower.samples)
 
-    def told(self, z: Row, seen: Bool[Tensor, "b n"] | None = None) -> Places:
+    def told(self, z: Row, seen: Bool[Tensor, "b n"] | None = None) -> Registers:
         """All registers, of the first vectors of a row; ``seen``: which of those there are."""
         there = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device) if seen is None else seen
         missing = self.tower.row - z.shape[1]
         h = self.enter(F.pad(z, (0, 0, 0, missing))) + self.positions.T
         return h.where(F.pad(there, (0, missing))[..., None], self.mask.to(h.dtype))
 
-    def untold(self, items: int) -> Places:
+    def untold(self, items: int) -> Registers:
         """The registers of no row at all."""
         return self.nothing.expand(items, self.tower.row, -1)
 
-    def forward(self, x: Map, s: Float[Tensor, " b"], registers: Places) -> Map:
+    def forward(self, x: Map, s: Float[Tensor, " b"], registers: Registers) -> Map:
         """The velocity of noisy maps at a time each."""
         time, patches = self.time(s), self.tower.places**2
         h = torch.cat([self.patches(x), registers], 1)
