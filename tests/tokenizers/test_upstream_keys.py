@@ -59,7 +59,7 @@ UNUSED = "|".join(
 RGB = "rgb_16k DiVAE vit_b_enc+unet_patched (pos_emb 14x14; released 224-448 file stores 28x28)"
 MAGVIT, BAE, COSMOS = "open-magvit2-ibq-fsq-bsq", "bae-elm", "cosmos-image"
 MANY = "4m-ait-lavit-illume"
-FLUX2_1D = 85_370_272
+FLUX2_1D = 85_369_632
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,7 +140,7 @@ class FlexTok(PrefixTokenizer):
         course, untold = Course(self.config.guidance, factor), self.decoder.untold(len(registers))
         return lambda x, s: course(self.decoder(x, s, registers), self.decoder(x, s, untold))
 
-    def _picture(self, latent: Float[Tensor, "b c h w"]) -> Parts:
+    def _picture(self, latent: Float[Tensor, "b z h w"]) -> Parts:
         return self.decoder_vae(latent / self.config.vae_scale)
 
     # --- training

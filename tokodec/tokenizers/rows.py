@@ -24,7 +24,7 @@ from tokodec.nn.windows import stitched, windows
 from tokodec.quantizers.base import Quantizer
 from tokodec.tokenizers.lattice import Picture, bits_per_pixel, output, refuse_unknown
 
-Parts = Float[Tensor, "bk c h w"]
+Parts = Float[Tensor, "bk c s t"]
 Row = Float[Tensor, "bk n d"]
 Seen = Bool[Tensor, "bk n"]
 Draw = Callable[[Row, Seen | None], tuple[Parts, Mapping[str, Tensor]]]
