@@ -77,7 +77,7 @@ def test_what_cannot_be_is_refused(model: Any, picture: Pictures) -> None:
         model.decode(replace(code, streams={"ids": replace(code.streams["ids"], ids=code.ids + 64)}))
     with pytest.raises(InputError, match="takes no sampler"):
         model.decode(code, sampler=Sampler())
-    small: Any = create("flux2_1d_test", most=16).eval()
+    small: Any = MODELS["flux2_1d_test"].create({"most": 16}).eval()
     with pytest.raises(InputError, match="takes sides up to 16, not 24 x 8"):
         small.encode(picture(24, 8))
 

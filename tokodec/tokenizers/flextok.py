@@ -189,13 +189,14 @@ def _entry(name: str, encoder: tuple[int, int], decoder: tuple[int, int]) -> Ent
 
 
 _TINY = FlexTokConfig(
-    side=32,
+    side=64,
     vae_width=4,
     vae_multipliers=(1, 1, 2),
     vae_blocks=1,
     vae_groups=2,
     vae_scale=1.0,
     channels=4,
+    patch=4,
     encoder=(32, 2),
     decoder=(32, 2),
     head=16,
