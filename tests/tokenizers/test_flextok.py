@@ -127,7 +127,7 @@ def test_a_share_of_every_batch_trains_without_ids() -> None:
     model: Any = MODELS["flextok_test"].create({"decoder_nothing": 0.25})
     registers = torch.ones(8, 6, 32)
     for _ in range(20):
-        told = model._some_untold(registers)  # noqa: SLF001
+        told = model._some_untold(registers)
         assert sum(bool((item == 1).all()) for item in told) == 6
 
 
@@ -153,5 +153,5 @@ def test_a_checkpoint_may_lack_the_convolutions_beside_the_autoencoder(picture: 
         model: Any = take(create("flextok_test"), checkpoint)  # pyright: ignore[reportArgumentType]
         assert torch.equal(model.latents(x), fresh.latents(x))
     del lean["vae.vae.encoder.conv_in.weight"]
-    with pytest.raises(WeightsMismatch, match="missing vae.vae.encoder.conv_in.weight"):
+    with pytest.raises(WeightsMismatch, match=r"missing vae\.vae\.encoder\.conv_in\.weight"):
         take(create("flextok_test"), lean)  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""Rectified flow: a network says how a noisy map moves on a straight line between a clean one and noise, and maps are drawn by following it.
+"""Rectified flow: a network says how a noisy map moves on a straight line between a clean one and noise, and maps are drawn along it.
 
     x_s = (1 - s) x + s noise        velocity = noise - x
 

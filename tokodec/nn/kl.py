@@ -1,4 +1,4 @@
-"""The two halves of a KL autoencoder of latent diffusion models: pictures to the mean and the variance of a latent, and latents to pictures.
+"""The halves of a KL autoencoder of latent diffusion models: pictures to mean and variance of a latent, and latents to pictures.
 
 Source: Rombach et al., "High-resolution image synthesis with latent diffusion models", CVPR 2022.
 """

@@ -32,7 +32,7 @@ from tokodec.tokenizers.rows import Parts, Row, Seen, ranked
 
 @dataclass(frozen=True, kw_only=True)
 class FlexTokConfig:
-    """``side`` of a window in pixels; ``row`` ids of ``levels`` a window. Towers, ``encoder`` and ``decoder``: width and layers, heads of ``head``.
+    """``side`` of a window in pixels; ``row`` ids of ``levels`` a window. Towers: width and layers, heads of ``head``.
 
     ``vae_width`` times ``vae_multipliers`` from the finest level on, ``vae_blocks`` a level; its latents have ``channels`` and are
     multiplied by ``vae_scale``; ``patch`` of a latent is a place of towers. ``decoder_time``: what a time in [0, 1] is multiplied by;
