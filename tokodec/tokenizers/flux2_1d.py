@@ -124,7 +124,7 @@ class MapDecoder(Tower):
 class Flux2OneD(PrefixTokenizer):
     """Of pictures themselves. Any size up to the largest: maps are filled up by replication to a multiple of the patch."""
 
-    bytes_per_pixel = 4000
+    bytes_per_pixel = 200
     stored = torch.float32
 
     def __init__(self, config: Flux2OneDConfig) -> None:
@@ -175,6 +175,8 @@ class Flux2OneD(PrefixTokenizer):
 
 class Flux2OneDLatents(Flux2OneD):
     """Of the latents of FLUX.2's autoencoder (b, 32, h / 8, w / 8), its means as they are. What comes out is not held in any range."""
+
+    bytes_per_pixel = 22_000
 
     def to_native(self, x: Picture) -> Picture:
         return x
