@@ -4,11 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokodec.api import Pixels
 from tokodec.errors import InputError
 
 
-def qualities_of(quality: float | Float[Tensor, " b"] | None, x: Pixels) -> Float[Tensor, " b"]:
+def qualities_of(quality: float | Float[Tensor, " b"] | None, x: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
     """One quality an item. Raises InputError where one is missing or out of range."""
     if quality is None:
         raise InputError("this model has a variable rate: give a quality in [0, 1]")

@@ -18,9 +18,14 @@ def drawn(seed: int, shape: Sequence[int]) -> Tensor:
     return torch.from_numpy(np.random.RandomState(seed).standard_normal(tuple(shape)).astype(np.float32))
 
 
+def seed(key: str) -> int:
+    """Of the numbers of a key of the authors."""
+    return zlib.crc32(key.encode())
+
+
 def weight(key: str, shape: Sequence[int]) -> Tensor:
     """The tensor of a key of the authors."""
-    r = drawn(zlib.crc32(key.encode()), shape)
+    r = drawn(seed(key), shape)
     last = key.rpartition(".")[2]
     if last == "running_var":
         return 1 + 0.1 * r.abs()

@@ -22,6 +22,8 @@ from tokodec.pretrained.convert import (
     bsqvit,
     cosmos,
     dualtoken,
+    flextok,
+    flux2_1d,
     fourm,
     fqgan,
     illume,
@@ -61,13 +63,15 @@ UNUSED = "|".join(
 RGB = "rgb_16k DiVAE vit_b_enc+unet_patched (pos_emb 14x14; released 224-448 file stores 28x28)"
 MAGVIT, BAE, COSMOS = "open-magvit2-ibq-fsq-bsq", "bae-elm", "cosmos-image"
 MANY = "4m-ait-lavit-illume"
+FLUX2_1D = 85_369_632
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
     """A list of keys and the model that takes it. ``published``: parameters that the authors' model has, ``unused`` of them left out.
 
-    ``more``: lists of other files of the same model, by what is put before their keys.
+    ``more``: lists of other files of the same model, by what is put before their keys; ``beside``: the same, of another family's lists.
+    ``extra``: keys that no list has.
     """
 
     file: str
@@ -77,6 +81,8 @@ class Listed:
     published: int
     unused: int = 0
     more: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    extra: Mapping[str, list[int]] = field(default_factory=dict)
 
 
 def _magvit(variant: str, model: str, published: int) -> Listed:
@@ -143,6 +149,21 @@ def _retok(variant: str, model: str, published: int, width: int) -> Listed:
     return Listed(file="retok", variant=variant, model=model, names_of=lambda _: retok.NAMES, published=published, unused=unused)
 
 
+def _flextok(variant: str, towers: int, model: str = "") -> Listed:
+    # The KL autoencoder is listed elsewhere, and there without the two 1x1 convolutions beside it.
+    names = flextok.NAMES
+    mixes = {f"vae.vae.{name}.weight": [z, z, 1, 1] for name, z in (("quant_conv", 32), ("post_quant_conv", 16))}
+    return Listed(
+        file="flextok",
+        variant=f"flextok_{variant} (reconstructed config, no VAE)",
+        model=model or f"flextok_{variant}",
+        names_of=lambda _: names,
+        published=towers + 83_819_683 + 32 * 33 + 16 * 17,
+        beside={"vae.vae.": ("sd-vae-dcae-taesd", "flux/sd3 style 16ch (diffusers)")},
+        extra=mixes | {key.replace("weight", "bias"): shape[:1] for key, shape in mixes.items()},
+    )
+
+
 LISTS = (
     _vqgan("VQ-16", "llamagen_vq16", 71_883_403),
     _vqgan("VQ-8", "llamagen_vq8", 70_109_835),
@@ -195,6 +216,14 @@ LISTS = (
         _of("one-d-piece", titok.proxy_names)(f"one-d-piece_{name}", f"one_d_piece_{name}", published)
         for name, published in (("s256", 83_871_247), ("b256", 205_256_463), ("l256", 641_742_863))
     ),
+    _flextok("d12_d12", 85_382_406 + 172_448_320),
+    _flextok("d18_d18", 287_326_086 + 578_587_456),
+    _flextok("d18_d28", 287_326_086 + 2_169_735_744),
+    _flextok("d18_d28", 287_326_086 + 2_169_735_744, "flextok_d18_d28_dfn"),
+    *(
+        _of("flux2-1d-tokenizer", lambda _: flux2_1d.NAMES)("base/sharp.safetensors (TokenizerCore)", f"flux2_1d_{decoder}", FLUX2_1D)
+        for decoder in ("base", "sharp")
+    ),
     _retok("VQ_SB256", "retok_sb256", 232_686_347, 768),
     _retok("VQ_SS256", "retok_ss256", 136_302_603, 512),
     _of("mqt", lambda _: mqt.NAMES)("mm_projector (Resampler, 7B)", "mqt_llava_7b", 8_923_136),
@@ -221,7 +250,9 @@ def _lists(file: str) -> Mapping[str, Mapping[str, list[int]]]:
 def checkpoint(listed: Listed, values: Callable[[str], float] = lambda _: 0.0) -> dict[str, Tensor]:
     """Tensors of one value each under all keys of a list, which take no memory."""
     lists = _lists(listed.file)
-    keys = {prefix + key: shape for prefix, variant in {"": listed.variant, **listed.more}.items() for key, shape in lists[variant].items()}
+    variants = {prefix: lists[variant] for prefix, variant in {"": listed.variant, **listed.more}.items()}
+    variants |= {prefix: _lists(file)[variant] for prefix, (file, variant) in listed.beside.items()}
+    keys = {prefix + key: shape for prefix, variant in variants.items() for key, shape in variant.items()} | dict(listed.extra)
     return {key: torch.tensor(values(key)).expand(shape) for key, shape in keys.items()}
 
 

@@ -31,3 +31,8 @@ def attend(q: Heads, k: Keys, v: Keys, seen: Bool[Tensor, "b m"] | None = None) 
 def attend_causally(q: Heads, k: Heads, v: Heads) -> Heads:
     """Every query looks at the keys up to its own place, as PyTorch does it."""
     return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+
+def attend_where(q: Heads, k: Keys, v: Keys, pairs: Bool[Tensor, "n m"]) -> Heads:
+    """Every query looks at the keys that ``pairs`` gives it, as PyTorch does it."""
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=pairs)

@@ -1,4 +1,6 @@
-"""Patches of pictures as vectors and back. The samples of a patch: its channels, each row by row."""
+"""Patches of pictures as vectors and back. The samples of a patch: its channels, each row by row; or its places row by row, each with all
+channels.
+"""
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -25,3 +27,14 @@ def patches(x: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b n s"]:
 def picture(samples: Float[Tensor, "b n s"], side: int, grid: tuple[int, int]) -> Float[Tensor, "b c h w"]:
     """The inverse, for ``grid`` rows and columns of patches."""
     return F.pixel_shuffle(samples.transpose(1, 2).unflatten(2, grid), side)
+
+
+def patches_by_place(x: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b n s"]:
+    """Row by row; inside a patch the channels of a place stand together."""
+    return x.unflatten(2, (-1, side)).unflatten(4, (-1, side)).permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
+
+
+def picture_by_place(samples: Float[Tensor, "b n s"], side: int, grid: tuple[int, int]) -> Float[Tensor, "b c h w"]:
+    """The inverse, for ``grid`` rows and columns of patches."""
+    places = samples.unflatten(1, grid).unflatten(3, (side, side, -1))
+    return places.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)

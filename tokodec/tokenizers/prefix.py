@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tokodec.api import Pixels, Tokens
+from tokodec.api import Tokens
 from tokodec.errors import InputError
 from tokodec.quality import qualities_of
-from tokodec.tokenizers.lattice import refuse_unknown
+from tokodec.tokenizers.lattice import Picture, refuse_unknown
 from tokodec.tokenizers.rows import RowTokenizer, Seen, mask
 
 
@@ -50,7 +50,7 @@ class PrefixTokenizer(RowTokenizer):
 
     # --- the tokenizer
 
-    def encode(self, x: Pixels, *, quality: float | Float[Tensor, " b"] | None = None) -> Tokens:
+    def encode(self, x: Picture, *, quality: float | Float[Tensor, " b"] | None = None) -> Tokens:
         """One stream, ``ids`` over (n), ``row`` of each window; ``lengths`` of them count, zeros follow. Raises InputError."""
         found = self._tokens(self._ids(x), (x.shape[2], x.shape[3]), self._all(x))
         return found if quality is None else self.shortened(found, self.kept(qualities_of(quality, x)))
@@ -60,10 +60,10 @@ class PrefixTokenizer(RowTokenizer):
         (stream,) = super().blank(size).streams.values()
         return self._tokens(stream.ids, (size[0], size[1]), torch.tensor([stream.ids.shape[1]]))
 
-    def _all(self, x: Pixels) -> Int[Tensor, " b"]:
+    def _all(self, x: Picture) -> Int[Tensor, " b"]:
         return torch.full((len(x),), self.row * self.windows_of(x.shape[2:]), device=x.device)
 
-    def _seen(self, x: Pixels, quality: Float[Tensor, " b"] | None) -> Seen | None:
+    def _seen(self, x: Picture, quality: Float[Tensor, " b"] | None) -> Seen | None:
         if not self.training:
             return None
         each = self.drawn_lengths(len(x)) if quality is None else self.kept(qualities_of(quality, x))

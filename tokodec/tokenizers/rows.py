@@ -11,22 +11,23 @@ In ``stable`` numerics neither ids nor pictures depend on what else is in the ba
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from tokodec.api import DiscreteTokenizer, Output, Pixels, Sampler, Stream, Tokens
+from tokodec.api import DiscreteTokenizer, Output, Sampler, Stream, Tokens
 from tokodec.errors import InputError
 from tokodec.nn.pad import padded
 from tokodec.nn.windows import stitched, windows
 from tokodec.quantizers.base import Quantizer
-from tokodec.tokenizers.lattice import bits_per_pixel, output, refuse_unknown
+from tokodec.tokenizers.lattice import Picture, bits_per_pixel, output, refuse_unknown
 
-Parts = Float[Tensor, "bk 3 s s"]
+Parts = Float[Tensor, "bk c s t"]
 Row = Float[Tensor, "bk n d"]
 Seen = Bool[Tensor, "bk n"]
+Draw = Callable[[Row, Seen | None], tuple[Parts, Mapping[str, Tensor]]]
 _TOGETHER = 8
 """So many windows are decoded at a time where they are not decoded one by one."""
 
@@ -51,46 +52,62 @@ class RowTokenizer(DiscreteTokenizer):
         ``seen``: which vectors there are, where rows of several lengths stand together.
         """
 
-    def to_native(self, x: Pixels) -> Pixels:
+    def to_native(self, x: Picture) -> Picture:
         """From [0, 1] to the range that the network knows: the same."""
         return x
 
-    def from_native(self, x: Pixels) -> Pixels:
+    def from_native(self, x: Picture) -> Picture:
         """The inverse."""
         return x
 
+    def bounded(self, x: Picture) -> Picture:
+        """What is decoded, inside the range of what is encoded."""
+        return x.clamp(0, 1)
+
+    def cut(self, x: Picture) -> Parts:
+        """Pictures in the native range as windows, filled up."""
+        return windows(padded(x, self.stride), self.stride)
+
+    def whole(self, parts: Parts, size: tuple[int, ...]) -> Picture:
+        """The inverse, of pictures of ``size`` (h, w)."""
+        height, width = (math.ceil(n / self.stride) * self.stride for n in size)
+        return stitched(parts, (height, width))[..., : size[0], : size[1]]
+
+    def drawer(self, size: tuple[int, ...]) -> Draw:
+        """What draws the windows of pictures of ``size`` (h, w)."""
+        return self.drawn
+
     # --- training
 
-    def forward(self, x: Pixels, *, quality: Float[Tensor, " b"] | None = None) -> Output:
+    def forward(self, x: Picture, *, quality: Float[Tensor, " b"] | None = None) -> Output:
         """Terms of each item: ``mse`` (RGB in [0, 1]) and what the quantizer adds; in eval mode ``bpp``, and what the tokenizer does."""
         seen = self._seen(x, quality)
         if not self.training:
             tokens = self.encode(x, quality=quality)
             return output(x, self.decode(tokens), {"bpp": bits_per_pixel(tokens, x)}, tokens.ids)
-        filled = padded(x, self.stride)
-        quantized = self.quantizer(self.latents(windows(self.to_native(filled), self.stride)))
-        parts, more = self.drawn(quantized.z, seen)
-        pixels = stitched(self.from_native(parts.float()), (filled.shape[2], filled.shape[3]))
+        quantized = self.quantizer(self.latents(self.cut(self.to_native(x))))
+        parts, more = self.drawer(tuple(x.shape[2:]))(quantized.z, seen)
+        pixels = self.whole(self.from_native(parts.float()), tuple(x.shape[2:]))
         terms = {name: t.unflatten(0, (len(x), -1)).mean(1) for name, t in quantized.terms.items()}
-        found = output(x, pixels[..., : x.shape[2], : x.shape[3]], terms, ranked(quantized.ids, len(x)))
+        found = output(x, pixels, terms, ranked(quantized.ids, len(x)))
         found.aux.update(more)
         return found
 
-    def _seen(self, x: Pixels, quality: Float[Tensor, " b"] | None) -> Seen | None:
+    def _seen(self, x: Picture, quality: Float[Tensor, " b"] | None) -> Seen | None:
         """Which vectors of each window training decodes; None for all."""
         self.refuse(quality)
         return None
 
     # --- the tokenizer
 
-    def encode(self, x: Pixels, *, quality: float | Float[Tensor, " b"] | None = None) -> Tokens:
+    def encode(self, x: Picture, *, quality: float | Float[Tensor, " b"] | None = None) -> Tokens:
         """One stream, ``ids`` over (n): ``row`` of each window."""
         self.refuse(quality)
         return self._tokens(self._ids(x), (x.shape[2], x.shape[3]))
 
-    def _ids(self, x: Pixels) -> Int[Tensor, "b n"]:
+    def _ids(self, x: Picture) -> Int[Tensor, "b n"]:
         """All ids, ranked."""
-        parts = windows(self.to_native(padded(x, self.stride)), self.stride).contiguous()
+        parts = self.cut(self.to_native(x)).contiguous()
         with self.numerics.transforms(x.device):
             ids = self.numerics.choice(
                 lambda: self.quantizer.ids(self.latents(parts).float()),
@@ -107,33 +124,36 @@ class RowTokenizer(DiscreteTokenizer):
         count = self.row * self.windows_of(size)
         return self._tokens(torch.empty(1, count, dtype=torch.int64, device="meta"), (size[0], size[1]))
 
-    def decode(self, code: Tokens, *, sampler: Sampler | None = None) -> Pixels:
+    def decode(self, code: Tokens, *, sampler: Sampler | None = None) -> Picture:
         """Pictures in [0, 1] of the size that was encoded.
 
         Raises InputError for ids that the codebook does not have, and FingerprintMismatch for those of another model.
         """
         self.refuse_sampler(sampler)
+        return self.decoded(code, self.drawer(code.size))
+
+    def decoded(self, code: Tokens, draw: Draw) -> Picture:
+        """With another way to draw windows."""
         self.check_maker(code)
         ids, lengths = self._checked(code)
         count = self.windows_of(code.size)
         parts, each = by_window(ids, count), lengths_by_window(lengths, count)
         with self.numerics.transforms(ids.device):
-            pixels = self.numerics.choice(lambda: self._drawn_together(parts, each), lambda: self._drawn_alone(parts, each))
-        height, width = (math.ceil(n / self.stride) * self.stride for n in code.size)
-        return stitched(pixels, (height, width))[..., : code.size[0], : code.size[1]].clamp(0, 1)
+            native = self.numerics.choice(lambda: self._drawn_together(parts, each, draw), lambda: self._drawn_alone(parts, each, draw))
+        return self.bounded(self.from_native(self.whole(native, code.size)))
 
-    def _drawn_alone(self, parts: Int[Tensor, "bk n"], lengths: Int[Tensor, " bk"]) -> Parts:
+    def _drawn_alone(self, parts: Int[Tensor, "bk n"], lengths: Int[Tensor, " bk"], draw: Draw) -> Parts:
         """Window by window, each of just the ids it has."""
         rows = (ids[None, :n] for ids, n in zip(parts, lengths.tolist(), strict=True))
-        return torch.cat([self.from_native(self.drawn(self.quantizer.lookup(row))[0].float()) for row in rows])
+        return torch.cat([draw(self.quantizer.lookup(row), None)[0].float() for row in rows])
 
-    def _drawn_together(self, parts: Int[Tensor, "bk n"], lengths: Int[Tensor, " bk"]) -> Parts:
+    def _drawn_together(self, parts: Int[Tensor, "bk n"], lengths: Int[Tensor, " bk"], draw: Draw) -> Parts:
         """Several windows at a time; ids that a window does not have are not seen."""
         found: list[Tensor] = []
         for ids, some in zip(parts.split(_TOGETHER), lengths.split(_TOGETHER), strict=True):
             longest = int(some.max())
             seen = None if int(some.min()) == longest else mask(some, longest)
-            found.append(self.from_native(self.drawn(self.quantizer.lookup(ids[:, :longest]), seen)[0].float()))
+            found.append(draw(self.quantizer.lookup(ids[:, :longest]), seen)[0].float())
         return torch.cat(found)
 
     # ---

@@ -16,6 +16,8 @@ from tokodec.pretrained.convert import (
     cosmos,
     dcvc,
     dualtoken,
+    flextok,
+    flux2_1d,
     fourm,
     fqgan,
     illume,
@@ -35,6 +37,8 @@ from tokodec.tokenizers.bae import BAE
 from tokodec.tokenizers.bsqvit import BSQViT
 from tokodec.tokenizers.cosmos import CosmosDiscrete
 from tokodec.tokenizers.dualtoken import DualToken
+from tokodec.tokenizers.flextok import FlexTok
+from tokodec.tokenizers.flux2_1d import Flux2OneD
 from tokodec.tokenizers.fourm import FourMEncoder
 from tokodec.tokenizers.fourm_vectors import FourMVectors
 from tokodec.tokenizers.fqgan import FQGAN
@@ -63,6 +67,8 @@ TAKERS: Mapping[type[Autoencoder[Any]], Any] = {
     BSQViT: bsqvit.take,
     FQGAN: fqgan.take,
     DualToken: dualtoken.take,
+    FlexTok: flextok.take,
+    Flux2OneD: flux2_1d.take,
     FourMEncoder: fourm.take,
     FourMVectors: fourm.take_vectors,
     TokenFlow: tokenflow.take,
