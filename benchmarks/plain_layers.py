@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tokodec.nn import magvit, mix, transformer, vqgan
 from tokodec.quantizers import codebook, cosine
 from tokodec.tokenizers.lattice import LatticeTokenizer, sequence
+from tokodec.tokenizers.rows import RowTokenizer, ranked
 
 
 def _swish(x: Tensor) -> Tensor:
@@ -32,9 +33,10 @@ def _attention(self: Any, x: Tensor) -> Tensor:
     return x + self.out(torch.bmm(weights, v)).transpose(1, 2).reshape(x.shape)
 
 
-def _heads(self: Any, x: Tensor) -> Tensor:
+def _heads(self: Any, x: Tensor, seen: Tensor | None = None) -> Tensor:
     q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
-    weights = (q @ k.transpose(2, 3) * q.shape[-1] ** -0.5).softmax(3)
+    logits = q @ k.transpose(2, 3) * q.shape[-1] ** -0.5
+    weights = (logits if seen is None else logits.masked_fill(~seen[:, None, None], -torch.inf)).softmax(3)
     return self.out((weights @ v).transpose(1, 2).flatten(2))
 
 
@@ -48,6 +50,10 @@ def _strongest(z: Tensor, codes: Tensor) -> Tensor:
 
 def _at_once(self: LatticeTokenizer, x: Tensor) -> Tensor:
     return self.quantizer.ids(sequence(self.latents(x)))
+
+
+def _rows_at_once(self: RowTokenizer, x: Tensor) -> Tensor:
+    return ranked(self.quantizer.ids(self.latents(self.cut(self.to_native(x)).contiguous())), len(x))
 
 
 @contextmanager
@@ -65,6 +71,7 @@ def plain() -> Iterator[None]:
         (codebook, "strongest", _strongest),
         (cosine, "strongest", _strongest),
         (LatticeTokenizer, "settled", _at_once),
+        (RowTokenizer, "_ids", _rows_at_once),
     )
     patches = [patch.object(where, name, new) for where, name, new in parts]
     for one in patches:

@@ -23,6 +23,7 @@ from benchmarks.plain_layers import plain
 from benchmarks.tokenizer_speed import crops
 from tokodec.numerics import PROFILES
 from tokodec.tokenizers.lattice import LatticeTokenizer
+from tokodec.tokenizers.rows import RowTokenizer
 from tokodec.zoo import create
 
 ROUNDS = 5
@@ -49,7 +50,7 @@ def jobs(name: str, x: Tensor) -> dict[str, Callable[[], Tensor]]:
     """What is timed."""
     torch.manual_seed(0)
     model = create(name).eval().requires_grad_(False)
-    assert isinstance(model, LatticeTokenizer)
+    assert isinstance(model, LatticeTokenizer | RowTokenizer)
     if isinstance(getattr(model.quantizer, "codebook", None), torch.nn.Parameter):
         model.quantizer.codebook.data.normal_()  # type: ignore[union-attr]
 
@@ -101,7 +102,9 @@ def main() -> None:
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001  there is no public name
-    x = torch.nn.functional.interpolate(crops()[: a.batch], size=(a.size, a.size), mode="bicubic").clamp(0, 1)
+    some = crops()
+    x = some.repeat(-(-a.batch // len(some)), 1, 1, 1)[: a.batch]
+    x = torch.nn.functional.interpolate(x, size=(a.size, a.size), mode="bicubic").clamp(0, 1)
     where: dict[str, object] = {
         "processor": platform.processor() or platform.machine(),
         "torch": torch.__version__,
