@@ -7,7 +7,7 @@ import pytest
 
 import tokodec
 from tokodec import catalogue, listing, zoo
-from tokodec.catalogue import SHORT, ModelInfo, list_models, model_info, newest, unversioned, zoo
+from tokodec.catalogue import SHORT, ModelInfo, list_models, model_info, newest, unversioned
 from tokodec.errors import InputError, ModelNotFound
 
 KNOWN = ["a.v1", "a.v2", "a.v10", "a.v2-crisp", "a_b.v3", "c_test"]
@@ -123,4 +123,4 @@ def test_the_door_refuses_other_names() -> None:
 
 def test_a_short_name_is_that_of_a_model() -> None:
     for short, name in SHORT.items():
-        assert newest(short, zoo()) == newest(name, zoo())
+        assert newest(short, catalogue.zoo()) == newest(name, catalogue.zoo())
