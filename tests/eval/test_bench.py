@@ -318,7 +318,7 @@ def test_settings_may_be_numbers_of_ids(folder: Path, alone: None) -> None:
         coded = files.encode(picture, machine.codec("one_d_piece_test"), Length(row["setting"]), machine)
         assert row["bytes"] == len(coded.data)
     table = Path("out/results.md").read_text().rpartition("\n\n")[2].splitlines()
-    assert table[0] == "| contestant | ids of a window | bytes | bpp | PSNR dB | jpeg_ds4 at these bytes |"
+    assert table[0] == "| contestant | ids of a window | bytes | bpp | psnr dB | jpeg_ds4 at these bytes |"
     assert [line.split(" | ")[1] for line in table[2:]] == ["1", "2", "4", "6"]
     assert Path("out/ids.png").stat().st_size > 0
 

@@ -4,7 +4,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option, Typer
 
@@ -15,6 +15,9 @@ from tokodec.cli.meter import Meter
 from tokodec.cli.options import Telling, flat
 from tokodec.cli.report import export, report
 from tokodec.errors import InputError
+
+if TYPE_CHECKING:
+    from tokodec.eval.run import Run
 
 SOME_FAILED = 3
 WORSE = 9
@@ -78,15 +81,32 @@ def run(
     command goes on where it stood. tokodec bench report DIR makes a page of it. Exit code 3 when some pictures failed.
     """
     output = place.folder()
+    from tokodec.eval import plot
+    from tokodec.eval.run import carry_out
+
+    plot.require()
+    asked = _asked(suite, contest, place)
+    meter = Meter(telling, asked.measures[0])
+    try:
+        done = carry_out(asked, meter)
+    finally:
+        meter.close()
+    _write(done, output, contest.anchor or done.contestants[0]["name"], json)
+    if not telling.quiet:
+        talk.say(f"tokodec bench report {shlex.quote(str(output))} makes a page of it, with the pictures")
+    return SOME_FAILED if done.failed else 0
+
+
+def _asked(suite: str, contest: Contest, place: Place) -> "Run":
+    """What the flags say. Raises InputError."""
     from tokodec import files
-    from tokodec.eval import lengths, plot
+    from tokodec.eval import lengths
     from tokodec.eval.contestants import Named
     from tokodec.eval.devices import devices
     from tokodec.eval.measures import chosen
-    from tokodec.eval.run import Run, carry_out
+    from tokodec.eval.run import Run
     from tokodec.eval.suite import find_suite
 
-    plot.require()
     measures = chosen(contest.measured, lambda line: talk.say(f"tokodec: {line}"))
     found, entries = find_suite(suite, place.data, contest.labels)
     found = contest.applied(found)
@@ -97,26 +117,17 @@ def run(
         raise InputError("--lengths: no model that takes part has ids that go from coarse to fine")
     if len({n.name for n in named}) < len(named):
         raise InputError("a model or baseline is named twice")
-    asked = Run(
+    return Run(
         suite=found,
         entries=entries,
         contestants=named,
-        folder=output,
+        folder=place.folder(),
         measures=measures,
         kept=place.kept(),
         jobs=place.jobs,
         devices=devices(place.device),
         judge_device=contest.judge_device,
     )
-    meter = Meter(telling, measures[0])
-    try:
-        done = carry_out(asked, meter)
-    finally:
-        meter.close()
-    _write(done, output, contest.anchor or done.contestants[0]["name"], json)
-    if not telling.quiet:
-        talk.say(f"tokodec bench report {shlex.quote(str(output))} makes a page of it, with the pictures")
-    return SOME_FAILED if done.failed else 0
 
 
 def compare(

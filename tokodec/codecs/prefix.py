@@ -19,7 +19,7 @@ from torch import Tensor
 from tokodec.api import DiscreteTokenizer, Symbols
 from tokodec.codecs.token import TokenCodec
 from tokodec.entropy import flat
-from tokodec.entropy.flat import Ids, Section
+from tokodec.entropy.flat import Section
 from tokodec.entropy.layerplan import Layer, LayerPlan, lengths_of
 from tokodec.errors import CorruptFile, InputError
 from tokodec.tokenizers.prefix import PrefixTokenizer
@@ -137,7 +137,7 @@ class PrefixCodec(TokenCodec):
 
     # ---
 
-    def _symbols(self, rows: Sequence[Ids], size: tuple[int, ...]) -> Symbols:
+    def _symbols(self, rows: Sequence[Int[np.ndarray, "..."]], size: tuple[int, ...]) -> Symbols:
         """Of rows of ids of several lengths."""
         ((name, stream),) = self.tokenizer.blank(size).streams.items()
         most, device = stream.ids.shape[1], next(self.parameters()).device

@@ -115,7 +115,7 @@ class RowTokenizer(DiscreteTokenizer):
             )
         return ranked(ids, len(x))
 
-    def settled(self, one: Float[Tensor, "1 3 s s"]) -> Int[Tensor, "1 n"]:
+    def settled(self, one: Float[Tensor, "1 c h w"]) -> Int[Tensor, "1 n"]:
         """The ids of a window in its native range, whatever the circumstances."""
         return self.quantizer.ids(self.latents(one).float())
 

@@ -54,7 +54,7 @@ class Head(nn.Module):
     def __init__(self, frequencies: int, inputs: int, hidden: int, outputs: int) -> None:
         super().__init__()
         self.first, self.last = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
-        self.place = nn.Parameter(torch.zeros(frequencies, hidden))
+        self.place = nn.Parameter(torch.randn(frequencies, hidden))
 
     def forward(self, x: Float[Tensor, "bk n i"]) -> Float[Tensor, "bk n o"]:
         return self.last(F.gelu(self.first(x) + self.place[: x.shape[1]]))
