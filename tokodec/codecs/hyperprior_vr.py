@@ -62,7 +62,6 @@ MODELS = {
         build=HyperpriorVR,
         config=HyperpriorVRConfig(),
         family="hyperprior_vr",
-        weights=Weights(file="hyperprior_vr.v3.safetensors"),
         variable_rate=True,
     ),
     "hyperprior_vr_test": Entry(
