@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from tokodec.errors import InputError
 from tokodec.quantizers.base import Choice, Quantized, SureQuantizer
@@ -28,14 +28,12 @@ class FiniteScalarQuantizer(SureQuantizer):
     _radix: Tensor
 
     def __init__(self, levels: Sequence[int]) -> None:
-        from vector_quantize_pytorch import FSQ  # noqa: PLC0415 - takes as long as torch to import, and codecs do without it
-
         super().__init__()
         if not levels or min(levels) < 3:
             raise InputError(f"levels = {tuple(levels)}: every coordinate needs at least 3")
         self.levels = tuple(levels)
         self.dim, self.size = len(self.levels), math.prod(self.levels)
-        self._train = FSQ(list(self.levels), return_indices=False)
+        self._train: nn.Module | None = None
         counts = torch.tensor(self.levels, dtype=torch.float64)
         half = (counts - 1) * (1 + _EPSILON) / 2
         offset = torch.where(counts % 2 == 0, 0.5, 0.0).double()
@@ -49,8 +47,17 @@ class FiniteScalarQuantizer(SureQuantizer):
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
 
+    def arm(self) -> None:
+        """Add the form for training. A model in use has none."""
+        if self._train is None:
+            from vector_quantize_pytorch import FSQ  # noqa: PLC0415 - as long as torch takes, and only training needs it
+
+            self._train = FSQ(list(self.levels), return_indices=False).to(self._count.device)
+
     def forward(self, z: Float[Tensor, "b n d"]) -> Quantized:
         with torch.autocast(z.device.type, enabled=False):
+            self.arm()
+            assert self._train is not None
             codes, _ = self._train(z.float())
             width = self._count // 2
             digits = (codes * width + width).round().long()
