@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from tokodec import files
 from tokodec.atomic import write_whole
@@ -32,6 +32,7 @@ from tokodec.media.picture import Picture
 from tokodec.media.pixels import to_unit
 from tokodec.metrics.codebook import perplexity, usage
 from tokodec.metrics.psnr import psnr
+from tokodec.metrics.resampling import mean_interval
 from tokodec.metrics.structure import Comparison
 from tokodec.rate import Quality
 from tokodec.train.loop import Trainer
@@ -52,7 +53,6 @@ EXTRA: Mapping[str, tuple[ObjectiveRecipe, ...]] = {
     "dual_f16.v1": (_term("disentanglement", 0.1),),
 }
 """What a quantizer's own recipe adds to the reconstruction and the commitment that all have."""
-_DRAWS = 2000
 _COLUMNS = {"psnr": ("PSNR dB", "{:.2f}", "{:+.2f}"), "ssim": ("SSIM", "{:.4f}", "{:+.4f}"), "bytes": ("file bytes", "{:.1f}", "{:+.1f}")}
 
 
@@ -153,7 +153,7 @@ def compare(found: Mapping[str, Mapping[int, dict[str, Any]]]) -> dict[str, Any]
 
 def _compared(found: Mapping[str, Mapping[int, dict[str, Any]]], model: str, name: str) -> dict[str, float]:
     own, anchor = (np.array([one["values"][name] for one in found[who].values()], np.float64) for who in (model, ANCHOR))
-    low, high = _interval(own.mean(0) - anchor.mean(0))
+    low, high = mean_interval(own.mean(0) - anchor.mean(0))
     return {
         "mean": float(own.mean()),
         "difference": float(own.mean() - anchor.mean()),
@@ -161,12 +161,6 @@ def _compared(found: Mapping[str, Mapping[int, dict[str, Any]]], model: str, nam
         "high": high,
         "seeds": float(np.ptp(own.mean(1))),
     }
-
-
-def _interval(differences: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    drawn = np.random.default_rng(0).integers(len(differences), size=(_DRAWS, len(differences)))
-    low, high = np.percentile(differences[drawn].mean(1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 # --- showing

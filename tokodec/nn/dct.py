@@ -6,15 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tokodec.nn.spectrum import cosines, order
+
 # Rows are orthonormal, so that a quantisation step in any coefficient costs the same error in RGB: luma, then two chroma axes.
 _COLOUR = ((1 / math.sqrt(3),) * 3, (1 / math.sqrt(2), 0.0, -1 / math.sqrt(2)), (1 / math.sqrt(6), -2 / math.sqrt(6), 1 / math.sqrt(6)))
-
-
-def _basis(size: int) -> Float[Tensor, "size size"]:
-    k = torch.arange(size, dtype=torch.float64)
-    basis = torch.cos(math.pi / size * (k + 0.5)[None] * k[:, None]) * math.sqrt(2 / size)
-    basis[0] /= math.sqrt(2)
-    return basis
 
 
 def colour_dct(size: int, channels: int, *, luma_share: float = 0.7) -> Float[Tensor, "channels 3 size size"]:
@@ -27,10 +22,11 @@ def colour_dct(size: int, channels: int, *, luma_share: float = 0.7) -> Float[Te
     shares = (luma, (channels - luma + 1) // 2, (channels - luma) // 2)
     if max(shares) > size * size:
         raise ValueError(f"channels = {channels}: a {size}x{size} transform of three planes has at most {3 * size * size}")
-    basis = _basis(size)
-    order = sorted(((u, v) for u in range(size) for v in range(size)), key=lambda f: (f[0] ** 2 + f[1] ** 2, f))
+    basis, frequencies = cosines(size), order(size)
     planes = [
-        torch.stack([torch.tensor(colour, dtype=torch.float64)[:, None, None] * torch.outer(basis[u], basis[v]) for u, v in order[:n]])
+        torch.stack(
+            [torch.tensor(colour, dtype=torch.float64)[:, None, None] * torch.outer(basis[u], basis[v]) for u, v in frequencies[:n]]
+        )
         for colour, n in zip(_COLOUR, shares, strict=True)
         if n
     ]

@@ -143,7 +143,11 @@ class SpectralTokenizer(PrefixTokenizer):
         choice = self.quantizer.choose(self.latents(one.contiguous(memory_format=self.layout)))
         if float(choice.margin.min()) >= TOLERANCE:
             return choice.ids
-        return self.quantizer.ids(_in_float64(self.analysis, _in_float64(self.encoder, one.double())))
+        return self.quantizer.ids(self.exactly(one))
+
+    def exactly(self, one: Float[Tensor, "1 3 s s"]) -> Float[Tensor, "1 n d"]:
+        """The vectors of a window in float64."""
+        return _in_float64(self.analysis, _in_float64(self.encoder, one.double()))
 
 
 def _in_float64(module: nn.Module, x: Tensor) -> Tensor:

@@ -1,0 +1,61 @@
+"""How pictures get better with every id of a row from coarse to fine: mean PSNR at 1, 2, 4, ... ids, and how often one more step hurts.
+
+    python -m benchmarks.prefixes FOLDER [-m 1d] [--pictures 150]
+
+Pictures cut to 256x256, evenly spread over the folder. For ``spectral`` also the largest error of float32 in a coordinate that is
+quantized, of the first 16 pictures, which its tolerance has to stay above.
+"""
+
+import argparse
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokodec.eval.suite import Suite, find_suite, load
+from tokodec.media.pixels import to_uint8, to_unit
+from tokodec.metrics.psnr import psnr
+from tokodec.pretrained import store
+from tokodec.tokenizers.prefix import PrefixTokenizer
+from tokodec.tokenizers.spectral import SpectralTokenizer
+
+CHECKED = 16
+
+
+def error(model: SpectralTokenizer, x: Float[Tensor, "1 3 s s"]) -> float:
+    """Of float32 beside float64."""
+    native = model.to_native(x)
+    return float((model.latents(native.contiguous(memory_format=model.layout)) - model.exactly(native)).abs().max())
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("-m", "--model", default="1d")
+    parser.add_argument("--pictures", type=int, default=150)
+    a = parser.parse_args()
+    torch.set_num_threads(1)
+    model, (_, entries) = store.load(a.model), find_suite(a.folder, None)
+    assert isinstance(model, PrefixTokenizer)
+    lengths = [1 << n for n in range(model.row.bit_length())]
+    rows, errors = [], []
+    for entry in entries[:: max(1, len(entries) // a.pictures)][: a.pictures]:
+        picture = load(entry, Suite(name="prefixes", crop="centre256"))
+        x = to_unit(picture)
+        tokens = model.encode(x)
+        rows.append([psnr(picture, to_uint8(model.decode(model.truncate(tokens, k)))[0]) for k in lengths])
+        if isinstance(model, SpectralTokenizer) and len(errors) < CHECKED:
+            errors.append(error(model, x))
+    steps = np.diff(rows, axis=1)
+    means = ", ".join(f"{k}: {mean:.2f}" for k, mean in zip(lengths, np.mean(rows, 0), strict=True))
+    print(f"{a.model}, {len(rows)} pictures, PSNR dB at ids {means}")
+    print(f"{(steps < 0).mean():.2%} of steps make a picture worse, by {-min(steps.min(), 0):.2f} dB at most")
+    if errors:
+        print(f"largest error of float32 {max(errors):.2g}")
+
+
+if __name__ == "__main__":
+    main()
