@@ -330,6 +330,15 @@ def test_lengths_are_for_models_that_have_them() -> None:
     assert row.make().identity() != rated.make().identity(), "2 ids are not quality 2"
 
 
+def test_points_are_spread_over_the_settings_of_each() -> None:
+    rated = Named(name="hyperprior_vr_test", baseline=False, qualities=tuple(i / 12 for i in range(13)), points=3)
+    jpeg = Named(name="jpeg", baseline=True, points=4)
+    assert rated.make().settings == (0.0, 0.5, 1.0)
+    assert jpeg.make().settings == (1, 12, 65, 95)
+    assert replace(jpeg, points=99).make().settings == replace(jpeg, points=None).make().settings
+    assert replace(rated, name="vq_test").make().settings == (None,)
+
+
 @pytest.mark.parametrize(
     ("rest", "words"),
     [(("--lengths", "1,x"), "numbers of ids"), (("--lengths", "0"), "numbers of ids"), (("--lengths", "2", "-m", "vq_test"), "no model")],

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +35,9 @@ class Contest(Judging):
     lengths: Annotated[
         str, Option(metavar="N,...", help="Of models whose ids go from coarse to fine: numbers of ids, such as 1,2,4, for qualities.")
     ] = ""
+    points: Annotated[
+        int | None, Option(min=2, metavar="N", help="At most so many settings of each, spread over its own: for judges that take long.")
+    ] = None
     anchor: Annotated[str | None, Option(metavar="NAME", help="Of BD-rates; by default the first baseline, else the first model.")] = None
     measures: Annotated[str, Option(metavar="NAME,...", help="Such as psnr,lpips_alex,fid; all: what can be taken here.")] = ""
 
@@ -110,9 +113,10 @@ def _asked(suite: str, contest: Contest, place: Place) -> "Run":
     measures = chosen(contest.measured, lambda line: talk.say(f"tokodec: {line}"))
     found, entries = find_suite(suite, place.data, contest.labels)
     found = contest.applied(found)
-    named = [Named(name=n, baseline=True) for n in _names(contest.baselines)]
+    named = [Named(name=n, baseline=True, points=contest.points) for n in _names(contest.baselines)]
     counts = lengths.parse(contest.lengths)
-    named += [Named(name=n, baseline=False, qualities=found.qualities, lengths=counts) for n in contest.models or [files.DEFAULT_MODEL]]
+    of_models = Named(name="", baseline=False, qualities=found.qualities, lengths=counts, points=contest.points)
+    named += [replace(of_models, name=n) for n in contest.models or [files.DEFAULT_MODEL]]
     if counts and not any(":" in n.name or model_info(n.name).variable_length for n in named if not n.baseline):
         raise InputError("--lengths: no model that takes part has ids that go from coarse to fine")
     if len({n.name for n in named}) < len(named):

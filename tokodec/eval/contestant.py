@@ -53,3 +53,9 @@ class Contestant(ABC):
     def contents(self, data: bytes) -> Contents:
         """What a file of its own holds; of classical codecs nothing is known."""
         return Contents()
+
+
+def spread(settings: Sequence[float | None], points: int) -> tuple[float | None, ...]:
+    """At most so many of the settings, at least two, evenly over their order, its first and its last among them."""
+    last = len(settings) - 1
+    return tuple(settings[i] for i in sorted({round(last * i / (points - 1)) for i in range(points)}))

@@ -18,7 +18,7 @@ from tokodec.entropy import layerplan, tileplan
 from tokodec.entropy.container import MAX_SIDE, TkdFile, unpack
 from tokodec.errors import InputError
 from tokodec.eval.baselines import BASELINES, Baseline
-from tokodec.eval.contestant import Codes, Contents, Contestant, Pixels8
+from tokodec.eval.contestant import Codes, Contents, Contestant, Pixels8, spread
 from tokodec.media.picture import Picture
 from tokodec.rate import Length, Quality, Rate
 
@@ -104,13 +104,18 @@ class Named:
     """A contestant by name, small enough to travel to another process.
 
     ``qualities``: of models of variable rate; ``lengths``: instead of them where ids go from coarse to fine, if any are given.
+    ``points``: at most so many settings, if it is given.
     """
 
     name: str
     baseline: bool
     qualities: tuple[float, ...] = ()
     lengths: tuple[int, ...] = ()
+    points: int | None = None
 
     def make(self, device: str = "cpu") -> Contestant:
         """Loads what is needed; ``device``: of models. Raises InputError, MissingExtra, ModelNotFound."""
-        return Baseline(self.name) if self.baseline else Model(self.name, self.qualities, self.lengths, device)
+        made = Baseline(self.name) if self.baseline else Model(self.name, self.qualities, self.lengths, device)
+        if self.points is not None:
+            made.settings = spread(made.settings, self.points)
+        return made

@@ -1,7 +1,8 @@
 """Runs the graph of an ONNX file in torch: on any device, any batch and width that the graph allows, and with gradients.
 
 Each operation is a row of ``OPERATIONS``, after its definition in the ONNX operator reference (up to version 11, as far as the
-networks need that are read here). Whole numbers are shapes and places: they stay on the CPU.
+networks need that are read here), or what :mod:`tokodec.perception.fuse` makes of several. Whole numbers are shapes and places: they
+stay on the CPU.
 """
 
 import math
@@ -164,8 +165,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "Conv": _conv,
     "Div": lambda i, _: i[0] / i[1],
     "Erf": lambda i, _: torch.erf(i[0]),
+    "Gelu": lambda i, _: F.gelu(i[0]),
     "HardSigmoid": _hard_sigmoid,
     "Identity": lambda i, _: i[0],
+    "Linear": lambda i, _: F.linear(i[0], i[1], i[2]),
     "MatMul": lambda i, _: i[0] @ i[1],
     "MaxPool": _max_pool,
     "Mul": lambda i, _: i[0] * i[1],
