@@ -1,83 +1,53 @@
 """Optimisers over named groups of parameters, and the moving average of weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatch
 
 import torch
 from torch import Tensor, nn
 
 from tokodec.errors import InputError
-from tokodec.train.muon import Muon, is_matrix
 from tokodec.train.recipe import OptimiserRecipe
-
-Parameters = Mapping[str, nn.Parameter]
-Rule = Callable[[OptimiserRecipe, Parameters], list[torch.optim.Optimizer]]
-
-
-def _adamw(recipe: OptimiserRecipe, parameters: Parameters) -> list[torch.optim.Optimizer]:
-    betas = (recipe.betas[0], recipe.betas[1])
-    values = list(parameters.values())
-    return [torch.optim.AdamW(values, lr=recipe.learning_rate, betas=betas, weight_decay=recipe.weight_decay, fused=True)]
-
-
-def _muon(recipe: OptimiserRecipe, parameters: Parameters) -> list[torch.optim.Optimizer]:
-    matrices = {name: p for name, p in parameters.items() if name.endswith("weight") and is_matrix(p)}
-    rest = {name: p for name, p in parameters.items() if name not in matrices}
-    muon = Muon(matrices.values(), lr=recipe.learning_rate, momentum=_MOMENTUM, weight_decay=recipe.weight_decay)
-    return [muon, *(_adamw(recipe, rest) if rest else ())]
-
-
-_MOMENTUM = 0.95
-RULES: Mapping[str, Rule] = {"adamw": _adamw, "muon": _muon}
-"""How a group steps, by name: ``muon`` takes weights that are matrices and leaves the rest to AdamW.
-
-Optimisers of a rule share the parameters out among them, skip a step where their ``found_inf`` is 1, and keep tensors by name.
-"""
 
 
 class Group:
-    """The parameters of one optimiser, by name, and what steps them. Raises InputError for a rule that nobody knows."""
+    """The parameters of one optimiser, by name, and AdamW over them."""
 
-    def __init__(self, recipe: OptimiserRecipe, parameters: Parameters) -> None:
-        if recipe.rule not in RULES:
-            raise InputError(f"there is no optimiser {recipe.rule!r}; there are {', '.join(RULES)}")
+    def __init__(self, recipe: OptimiserRecipe, parameters: Mapping[str, nn.Parameter]) -> None:
         self.recipe = recipe
         self.parameters = dict(parameters)
-        self.optimisers = RULES[recipe.rule](recipe, self.parameters)
+        self.adam = torch.optim.AdamW(
+            list(self.parameters.values()),
+            lr=recipe.learning_rate,
+            betas=(recipe.betas[0], recipe.betas[1]),
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
 
     def step(self, rate: float) -> Tensor:
         """Clip, then step at ``rate`` times the learning rate. 1 where the gradient was not finite and nothing was changed, else 0.
 
-        The optimisers themselves look at that number, on the device: the program never waits for it.
+        The optimiser itself looks at that number, on the device: the program never waits for it.
         """
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.clip)
         skipped = (~torch.isfinite(norm)).float()
-        for optimiser in self.optimisers:
-            optimiser.found_inf = skipped  # type: ignore[attr-defined]  # where fused optimisers expect it, as from a GradScaler
-            for group in optimiser.param_groups:
-                group["lr"] = self.recipe.learning_rate * rate
-            optimiser.step()
+        self.adam.found_inf = skipped  # type: ignore[attr-defined]  # where fused optimisers expect it, as from a GradScaler
+        for group in self.adam.param_groups:
+            group["lr"] = self.recipe.learning_rate * rate
+        self.adam.step()
         return skipped
 
     def state(self) -> dict[str, Tensor]:
         """Moments and counters by parameter name."""
-        kept = {p: values for optimiser in self.optimisers for p, values in optimiser.state.items()}
-        return {f"{name}/{key}": value for name, p in self.parameters.items() for key, value in kept.get(p, {}).items()}
+        return {f"{name}/{key}": value for name, p in self.parameters.items() for key, value in self.adam.state.get(p, {}).items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of :meth:`state`."""
-        names = {p: name for name, p in self.parameters.items()}
-        for optimiser in self.optimisers:
-            for p in (p for group in optimiser.param_groups for p in group["params"]):
-                for path, value in state.items():
-                    name, _, key = path.rpartition("/")
-                    if name == names[p]:
-                        optimiser.state[p][key] = _beside(p, value)
-
-
-def _beside(p: nn.Parameter, value: Tensor) -> Tensor:
-    """On the parameter's device, in its own memory format: a fused step walks over both as they lie in memory."""
-    return torch.empty_like(p, requires_grad=False).copy_(value) if value.shape == p.shape else value.to(p.device)
+        for name, p in self.parameters.items():
+            for key in ("exp_avg", "exp_avg_sq"):
+                # In the parameter's own memory format: the fused step walks over both as they lie in memory.
+                self.adam.state[p][key] = torch.empty_like(p, requires_grad=False).copy_(state[f"{name}/{key}"])
+            self.adam.state[p]["step"] = state[f"{name}/step"].to(p.device)
 
 
 def groups(model: nn.Module, recipes: Mapping[str, OptimiserRecipe]) -> dict[str, Group]:

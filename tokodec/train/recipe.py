@@ -23,13 +23,9 @@ class DataRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserRecipe:
-    """The parameters whose names match one of ``parameters`` (shell patterns); the first optimiser that matches owns one.
-
-    ``rule``: a name of :data:`tokodec.train.optim.RULES`.
-    """
+    """AdamW over the parameters whose names match one of ``parameters`` (shell patterns); the first optimiser that matches owns one."""
 
     parameters: tuple[str, ...] = ("*",)
-    rule: str = "adamw"
     learning_rate: float = 1e-3
     betas: tuple[float, ...] = (0.9, 0.98)
     weight_decay: float = 0.0
