@@ -27,6 +27,7 @@ from tokodec.eval.probe import ProbeJudge
 from tokodec.eval.protocol import protocol_of
 from tokodec.eval.suite import Suite, find_suite
 from tokodec.eval.texts import Reader, TextJudge
+from tokodec.eval.verdicts import Verdicts
 
 pytest.importorskip("rapidfuzz")
 
@@ -99,6 +100,27 @@ def test_an_unchanged_picture_keeps_all_and_an_original_is_looked_at_once() -> N
         assert row["text_acc_retention"] == row["text_ned_retention"] == row["face_sim_retention"] == row["face_same"] == 1
         assert row["face_l2"] == 0
     assert judge._recogniser.looked == 4  # type: ignore[attr-defined]
+
+
+def test_what_was_said_is_not_asked_again_unless_something_differs(tmp_path: Path) -> None:
+    labels, kept = Labels(words=WORDS[:2]), Verdicts(folder=tmp_path)
+
+    def looked(judge: TextJudge, original: np.ndarray, decoded: np.ndarray, labels: Labels) -> tuple[int, str]:
+        before = judge._recogniser.looked  # type: ignore[attr-defined]
+        row = Panel([judge], kept).row(original, decoded, labels)
+        return judge._recogniser.looked - before, json.dumps(row)  # type: ignore[attr-defined]
+
+    given = (flat(1), flat(0.5), labels)
+    first = looked(TextJudge(), *given)
+    assert first[0] == 2
+    assert looked(TextJudge(), *given) == (0, first[1])
+    assert looked(TextJudge(), flat(1), flat(0.25), labels)[0] == 2
+    assert looked(TextJudge(), flat(0.25), flat(0.5), labels)[0] == 2
+    assert looked(TextJudge(), flat(1), flat(0.5), Labels(words=WORDS[:1]))[0] == 2
+    assert looked(TextJudge(side=256), *given)[0] == 2
+    for path in tmp_path.rglob("*.json"):
+        path.write_text("[")
+    assert looked(TextJudge(), *given) == first
 
 
 def test_folding_is_the_suites_choice() -> None:

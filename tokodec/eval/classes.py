@@ -60,6 +60,9 @@ class ClassJudge(Judge[int]):
             "device": self._device.type,
         }
 
+    def scene(self) -> dict[str, Any]:
+        return {"places": self._places}
+
     @torch.inference_mode()
     def look(self, original: Pixels8, labels: Labels) -> int:
         if labels.category is None:

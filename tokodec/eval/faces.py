@@ -78,6 +78,9 @@ class FaceJudge(Judge[SeenFaces]):
         finder = {f"landmarks_{key}": value for key, value in FINDER.identity().items()}
         return {"network": self._name, **EMBEDDERS[self._name].identity(), **finder, "device": self._device.type}
 
+    def scene(self) -> dict[str, Any]:
+        return {"side": self._side}
+
     def look(self, original: Pixels8, labels: Labels) -> SeenFaces:
         faces = tuple(face if face.landmarks else self._placed(original, face) for face in labels.faces)
         if labels.look:

@@ -7,6 +7,7 @@ pictures at one setting, those of a point. A new judge is a row of JUDGES.
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from tokodec.eval.labels import Labels
+from tokodec.eval.verdicts import Verdicts, key_of
 from tokodec.perception.box import Box
 
 Pixels8 = UInt8[np.ndarray, "h w 3"]
@@ -58,6 +60,10 @@ class Judge(ABC, Generic[Seen]):
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Network, packages, hash of the weights, device."""
+
+    def scene(self) -> dict[str, Any] | None:
+        """What decides what it says beside two pictures, their labels and its identity; None where other pictures do."""
+        return {}
 
     def protocol(self) -> dict[str, dict[str, Any]]:
         """Each measure as a protocol has it."""
@@ -107,10 +113,10 @@ def mean_of_classes(means: Sequence[float | None]) -> float | None:
 
 
 class Panel:
-    """The judges of a run. ``side``: of TokBench's setting, or None."""
+    """The judges of a run, and what they said before."""
 
-    def __init__(self, judges: Sequence[Judge[Any]] = ()) -> None:
-        self._judges = judges
+    def __init__(self, judges: Sequence[Judge[Any]] = (), verdicts: Verdicts | None = None) -> None:
+        self._judges, self._verdicts = judges, verdicts or Verdicts()
 
     def protocol(self) -> dict[str, dict[str, Any]]:
         """Their measures by name."""
@@ -120,9 +126,20 @@ class Panel:
         """Measures of a picture and, under ``detail``, what each judge looked at. Nothing without judges."""
         if not self._judges:
             return {}
-        details = {j.name: j.compute(original, decoded, labels or Labels()) for j in self._judges}
+        details = {j.name: self._said(j, original, decoded, labels or Labels()) for j in self._judges}
         values = {name: value for j in self._judges for name, value in j.pool(details[j.name]).items()}
         return {**values, "detail": details}
+
+    def _said(self, judge: Judge[Any], original: Pixels8, decoded: Pixels8, labels: Labels) -> list[Detail]:
+        scene = judge.scene()
+        if scene is None:
+            return judge.compute(original, decoded, labels)
+        key = key_of(original, decoded, {"judge": judge.protocol(), "scene": scene, "labels": asdict(labels)})
+        said = self._verdicts.find(key)
+        if said is None:
+            said = judge.compute(original, decoded, labels)
+            self._verdicts.keep(key, said)
+        return said
 
 
 Pool = Callable[[Sequence[Detail]], Values]

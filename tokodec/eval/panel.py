@@ -12,6 +12,7 @@ from tokodec.eval.judge import Judge, Panel, Pool
 from tokodec.eval.probe import ProbeJudge
 from tokodec.eval.suite import Entry, Suite
 from tokodec.eval.texts import TextJudge
+from tokodec.eval.verdicts import Verdicts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +47,8 @@ JUDGES: Mapping[str, Callable[[Scene, str], Judge[Any] | None]] = {"text": _text
 POOLS: Mapping[str, Pool] = {"text": TextJudge.pool, "faces": FaceJudge.pool, "classes": ClassJudge.pool, "probe": ProbeJudge.pool}
 
 
-def panel_of(suite: Suite, entries: Sequence[Entry], device: str) -> Panel:
-    """The judges of a suite. Raises InputError for a name that nobody has, MissingExtra."""
+def panel_of(suite: Suite, entries: Sequence[Entry], device: str, verdicts: Verdicts | None = None) -> Panel:
+    """The judges of a suite, who need not say twice what they said. Raises InputError for a name that nobody has, MissingExtra."""
     judges: list[Judge[Any]] = []
     for spec in suite.judges:
         name, _, network = spec.partition(":")
@@ -55,7 +56,7 @@ def panel_of(suite: Suite, entries: Sequence[Entry], device: str) -> Panel:
             raise InputError(f"there is no judge {name!r}; there are {', '.join(JUDGES)}")
         judge = JUDGES[name](Scene(suite=suite, entries=entries, device=device), network)
         judges += [judge] if judge else []
-    return Panel(judges)
+    return Panel(judges, verdicts)
 
 
 def unable(suite: Suite) -> list[str]:

@@ -50,6 +50,9 @@ class ProbeJudge(Judge[int]):
             "device": self._device.type,
         }
 
+    def scene(self) -> None:
+        """It was taught by other pictures."""
+
     def look(self, original: Pixels8, labels: Labels) -> int:
         if labels.category not in self._classes:
             return -1

@@ -93,6 +93,9 @@ class TextJudge(Judge[list[str]]):
     def identity(self) -> dict[str, Any]:
         return {"network": self._name, **RECOGNISERS[self._name].identity(), "device": self._device.type}
 
+    def scene(self) -> dict[str, Any]:
+        return {"side": self._side}
+
     def look(self, original: Pixels8, labels: Labels) -> list[str]:
         return self._recogniser.read(pixels(original, self._device), [w.box for w in labels.words]) if labels.words else []
 

@@ -18,6 +18,7 @@ from tokodec.eval.measures import MEASURES
 from tokodec.eval.observations import Observations
 from tokodec.eval.panel import panel_of
 from tokodec.eval.suite import Entry, Suite, hash_of, load
+from tokodec.eval.verdicts import Verdicts
 from tokodec.metrics.structure import Comparison
 from tokodec.pool.worker import seat
 
@@ -51,7 +52,9 @@ class Task:
         torch.set_num_threads(1)
         contestant = self.named.make(self.devices[seat() % len(self.devices)])
         store = Nowhere() if self.kept is None else Kept(self.kept)
-        return Work(task=self, contestant=contestant, store=store, panel=panel_of(self.suite, self.entries, self.judge_device))
+        verdicts = Verdicts(folder=None if self.kept is None else self.kept / "verdicts")
+        panel = panel_of(self.suite, self.entries, self.judge_device, verdicts)
+        return Work(task=self, contestant=contestant, store=store, panel=panel)
 
 
 @dataclass

@@ -9,6 +9,7 @@
 The values are the same up to the order of sums; an intermediate value that is used elsewhere keeps its nodes.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -30,10 +31,10 @@ class Chain:
         """The constant that a node has beside what it takes from the chain."""
         return next((self.constants[name] for name in self.nodes[place].inputs if name in self.constants), None)
 
-    def number(self, place: int) -> float | None:
-        """The same, where it is one number."""
+    def number(self, place: int) -> float:
+        """The same, where it is one number; else none at all."""
         found = self.constant(place)
-        return float(found) if found is not None and found.numel() == 1 else None
+        return float(found) if found is not None and found.numel() == 1 else math.nan
 
 
 Fused = tuple[Node, dict[str, Tensor]]
@@ -120,7 +121,7 @@ def _linear(chain: Chain) -> Fused | None:
 def _gelu(chain: Chain) -> Fused | None:
     divided, _, _, product, half = chain.nodes
     numbers = [chain.number(place) for place in (0, 2, 4)]
-    if None in numbers or not np.allclose(numbers, (2**0.5, 1, 0.5)) or divided.inputs[0] not in product.inputs:
+    if not np.allclose(numbers, (2**0.5, 1, 0.5)) or divided.inputs[0] not in product.inputs:
         return None
     return Node(kind="Gelu", inputs=divided.inputs[:1], outputs=half.outputs, settings={}), {}
 
