@@ -10,9 +10,10 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tokodec.nn import magvit, mix, transformer, vqgan
+from tokodec.nn import magvit, mix, resnet, transformer, vqgan
 from tokodec.quantizers import codebook, cosine
 from tokodec.tokenizers.lattice import LatticeTokenizer, sequence
 from tokodec.tokenizers.rows import RowTokenizer, ranked
@@ -20,6 +21,10 @@ from tokodec.tokenizers.rows import RowTokenizer, ranked
 
 def _swish(x: Tensor) -> Tensor:
     return x * torch.sigmoid(x)
+
+
+def _bent(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.1)
 
 
 def _added(x: Tensor, branch: Tensor) -> Tensor:
@@ -63,6 +68,9 @@ def plain() -> Iterator[None]:
         (vqgan, "swish", _swish),
         (magvit, "swish", _swish),
         (vqgan, "added", _added),
+        (resnet, "added", _added),
+        (resnet, "_bent", _bent),
+        (resnet.Pointwise, "forward", nn.Conv2d.forward),
         (vqgan.Attention, "forward", _attention),
         (transformer.Attention, "forward", _heads),
         (mix.Mix, "forward", nn.Conv2d.forward),

@@ -1,6 +1,8 @@
 """Published tokenizers beside their networks in PyTorch's plain layers: the same weights, drawn at random, in turns, one run.
 
-    python -m benchmarks.published_tokenizers [-m MODEL ...] [--size 256] [--batch 1] [--threads 1] [-o RESULT.json]
+    python -m benchmarks.published_tokenizers [-m MODEL ...] [--size 256] [--batch 1] [--threads 1] [--rounds 5] [--stable] [-o RESULT.json]
+
+Of models with weights of our own those are taken.
 
 Encoding, from pixels to ids. ``plain`` is float32 (``plain_layers.py``); ours is ``stable``, which is float32 too, and ``fast``, which is
 bfloat16: worth something only where the processor has instructions for it. The first line says so, and how many times as fast it is in
@@ -22,12 +24,13 @@ from torch import Tensor
 from benchmarks.plain_layers import plain
 from benchmarks.tokenizer_speed import crops
 from tokodec.numerics import PROFILES
+from tokodec.pretrained.store import load
 from tokodec.tokenizers.lattice import LatticeTokenizer
 from tokodec.tokenizers.rows import RowTokenizer
-from tokodec.zoo import create
+from tokodec.zoo import MODELS, create, newest
 
 ROUNDS = 5
-MODELS = (
+PUBLISHED = (
     "vqgan_f16_16384",
     "llamagen_vq16",
     "ibq_16384",
@@ -49,9 +52,10 @@ def seconds(job: Callable[[], Tensor]) -> float:
 def jobs(name: str, x: Tensor) -> dict[str, Callable[[], Tensor]]:
     """What is timed."""
     torch.manual_seed(0)
-    model = create(name).eval().requires_grad_(False)
+    ours_trained = MODELS[newest(name, MODELS)].weights is not None
+    model = (load(name) if ours_trained else create(name)).eval().requires_grad_(False)
     assert isinstance(model, LatticeTokenizer | RowTokenizer)
-    if isinstance(getattr(model.quantizer, "codebook", None), torch.nn.Parameter):
+    if not ours_trained and isinstance(getattr(model.quantizer, "codebook", None), torch.nn.Parameter):
         model.quantizer.codebook.data.normal_()  # type: ignore[union-attr]
 
     def ours(profile: str) -> Tensor:
@@ -66,11 +70,11 @@ def jobs(name: str, x: Tensor) -> dict[str, Callable[[], Tensor]]:
 
 
 @torch.inference_mode()
-def measured(name: str, x: Tensor, profiles: list[str]) -> dict[str, object]:
+def measured(name: str, x: Tensor, profiles: list[str], rounds: int) -> dict[str, object]:
     """Medians in seconds, ratios to ``plain`` with quartiles, and how many ids are those of ``plain``."""
     todo = {key: job for key, job in jobs(name, x).items() if key in ("plain", *profiles)}
     times: dict[str, list[float]] = {key: [] for key in todo}
-    for round_ in range(ROUNDS + 1):
+    for round_ in range(rounds + 1):
         for key, job in todo.items():
             took = seconds(job)
             if round_:
@@ -98,6 +102,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--stable", action="store_true", help="float32 alone")
     parser.add_argument("-o", "--output", type=Path)
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
@@ -115,8 +121,8 @@ def main() -> None:
         where["matrices in bfloat16"] = matrix_ratio()
     print(where, flush=True)
     rows = {}
-    for name in a.model or MODELS:
-        rows[name] = measured(name, x, ["stable", "fast"] if bf16 else ["stable"])
+    for name in a.model or PUBLISHED:
+        rows[name] = measured(name, x, ["stable", "fast"] if bf16 and not a.stable else ["stable"], a.rounds)
         print(name, tuple(x.shape), rows[name], flush=True)
     if a.output:
         a.output.write_text(json.dumps({"where": where, "shape": list(x.shape), "models": rows}, indent=1) + "\n")

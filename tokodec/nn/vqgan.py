@@ -82,8 +82,8 @@ class Attention(nn.Module):
         """With what each place sees of all, once they are normalised."""
         places = normed.flatten(2).transpose(1, 2)
         q, k, v = (project(places)[:, None] for project in (self.query, self.key, self.value))
-        seen = self.out(attend(q, k, v)[:, 0])
-        return added(x, seen.transpose(1, 2).reshape(x.shape))
+        seen = self.out(attend(q, k, v)[:, 0]).transpose(1, 2).unflatten(2, x.shape[2:])
+        return x + seen  # in the layout of x, so that layers behind it go on as those before it
 
 
 class Down(Conv):

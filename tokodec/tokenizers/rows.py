@@ -37,6 +37,8 @@ class RowTokenizer(DiscreteTokenizer):
 
     quantizer: Quantizer
     layout = torch.contiguous_format
+    at_once = 1
+    """So many windows are encoded at a time in ``stable`` numerics: more than one only where ids do not depend on it."""
     row: int
 
     # --- what a family says
@@ -111,13 +113,13 @@ class RowTokenizer(DiscreteTokenizer):
         with self.numerics.transforms(x.device):
             ids = self.numerics.choice(
                 lambda: self.quantizer.ids(self.latents(parts).float()),
-                lambda: torch.cat([self.settled(one) for one in parts.split(1)]),
+                lambda: torch.cat([self.settled(some) for some in parts.split(self.at_once)]),
             )
         return ranked(ids, len(x))
 
-    def settled(self, one: Float[Tensor, "1 c h w"]) -> Int[Tensor, "1 n"]:
-        """The ids of a window in its native range, whatever the circumstances."""
-        return self.quantizer.ids(self.latents(one).float())
+    def settled(self, some: Float[Tensor, "k c h w"]) -> Int[Tensor, "k n"]:
+        """The ids of at most ``at_once`` windows in their native range, whatever the circumstances."""
+        return self.quantizer.ids(self.latents(some).float())
 
     def blank(self, size: tuple[int, ...]) -> Tokens:
         """Tokens of one picture of ``size`` (h, w) without values, on the ``meta`` device."""
