@@ -254,6 +254,23 @@ def test_flags_of_judges(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
             flags.applied(suite)
 
 
+def test_a_suite_of_several_folders_has_the_labels_of_each(tmp_path: Path) -> None:
+    """As ``text`` and ``perception`` are: a picture goes by its path in the folder, so that names may repeat."""
+    toml = ['name = "both"', 'judges = ["text"]']
+    for name, reading in (("one", "exact"), ("two", "folded")):
+        save(tmp_path / name / "a.png", flat(0.5, 8, 16))
+        file = {"file": "a.png", "words": [{"text": name, "box": [0, 0, 8, 8]}]}
+        written(tmp_path / name / "manifest.json", {"files": [file]})
+        toml += ["[[labels]]", f'file = "{name}/manifest.json"', f'reading = "{reading}"']
+    for name in ("one", "two"):
+        sha256 = hashlib.sha256((tmp_path / name / "a.png").read_bytes()).hexdigest()
+        toml += ["[[pictures]]", f'name = "{name}/a.png"', f'sha256 = "{sha256}"']
+    (tmp_path / "both.toml").write_text("\n".join(toml))
+    _, entries = find_suite(str(tmp_path / "both.toml"), tmp_path)
+    assert [e.name for e in entries] == ["one/a.png", "two/a.png"]
+    assert [e.labels and (e.labels.words[0].text, e.labels.reading) for e in entries] == [("one", "exact"), ("two", "folded")]
+
+
 def test_folders_of_classes_are_a_suite(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         for i in range(4):

@@ -190,7 +190,7 @@ def _those(files: Sequence[File], data: Path) -> list[Entry]:
             raise InputError(
                 f"{entry.path}: is another picture than the suite's (its SHA-256 is {entry.sha256[:16]}, not {file.sha256[:16]})"
             )
-    return entries
+    return [replace(entry, name=file.name) for file, entry in zip(files, entries, strict=True)]
 
 
 def hash_of(path: Path) -> str:
