@@ -333,8 +333,9 @@ def test_lengths_are_for_models_that_have_them() -> None:
 def test_points_are_spread_over_the_settings_of_each() -> None:
     rated = Named(name="hyperprior_vr_test", baseline=False, qualities=tuple(i / 12 for i in range(13)), points=3)
     jpeg = Named(name="jpeg", baseline=True, points=4)
-    assert rated.make().settings == (0.0, 0.5, 1.0)
-    assert jpeg.make().settings == (1, 12, 65, 95)
+    assert rated.make().settings == pytest.approx((2 / 12, 6 / 12, 10 / 12))
+    assert jpeg.make().settings == (3, 18, 50, 90)
+    assert replace(jpeg, points=1).make().settings == (35,)
     assert replace(jpeg, points=99).make().settings == replace(jpeg, points=None).make().settings
     assert replace(rated, name="vq_test").make().settings == (None,)
 

@@ -36,7 +36,7 @@ class Contest(Judging):
         str, Option(metavar="N,...", help="Of models whose ids go from coarse to fine: numbers of ids, such as 1,2,4, for qualities.")
     ] = ""
     points: Annotated[
-        int | None, Option(min=2, metavar="N", help="At most so many settings of each, spread over its own: for judges that take long.")
+        int | None, Option(min=1, metavar="N", help="At most so many settings of each, spread over its own: for judges that take long.")
     ] = None
     anchor: Annotated[str | None, Option(metavar="NAME", help="Of BD-rates; by default the first baseline, else the first model.")] = None
     measures: Annotated[str, Option(metavar="NAME,...", help="Such as psnr,lpips_alex,fid; all: what can be taken here.")] = ""

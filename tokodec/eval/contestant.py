@@ -56,6 +56,6 @@ class Contestant(ABC):
 
 
 def spread(settings: Sequence[float | None], points: int) -> tuple[float | None, ...]:
-    """At most so many of the settings, at least two, evenly over their order, its first and its last among them."""
-    last = len(settings) - 1
-    return tuple(settings[i] for i in sorted({round(last * i / (points - 1)) for i in range(points)}))
+    """At most so many of the settings: each the middle of an equal share of them, so that neither end is among a few."""
+    count = len(settings)
+    return tuple(settings[(2 * i + 1) * count // (2 * points)] for i in range(points)) if points < count else tuple(settings)

@@ -15,6 +15,8 @@ from tokodec.eval.run import Done
 from tokodec.metrics.resampling import mean_interval
 
 Row = Mapping[str, Any]
+_JUDGED_DRAWS = 200
+"""Each looks at all boxes again: a fifth of the draws of other intervals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class Point:
     values: Mapping[str, float | None]
     """``bytes``, ``bpp``, every measure, ``encode_seconds``, ``decode_seconds``, ``encode_mpix_s``, ``decode_mpix_s``, ``peak_mb``."""
     intervals: Mapping[str, tuple[float, float]]
-    """95 % of the means over pictures: ``bytes``, ``bpp``, and the measures of pictures and files; of one picture there are none."""
+    """95 % of the means over pictures, ``bytes``, ``bpp`` and the measures, by resampling pictures; of one picture there are none."""
     capped: Mapping[str, int]
     """Of measures with a ceiling, how many pictures count as that: their mean is at least what it says."""
 
@@ -58,9 +60,21 @@ def _point(done: Done, name: str, setting: float | None, rows: Sequence[Row]) ->
         setting=setting,
         pictures=len(rows),
         values=values | pooled(rows, POOLS),
-        intervals={key: mean_interval(np.array([r[key] for r in rows], float)) for key in known},
+        intervals={key: mean_interval(np.array([r[key] for r in rows], float)) for key in known} | _judged(rows, measures),
         capped={m: count for m in measures if (count := _capped(rows, m, measures[m].get("ceiling"))) > 0},
     )
+
+
+def _judged(rows: Sequence[Row], measures: Mapping[str, Row]) -> dict[str, tuple[float, float]]:
+    """Of what judges measure over all boxes: pictures are drawn anew, each with its boxes. A measure that a draw lacks has none."""
+    wanted = [m for m, row in measures.items() if row.get("of") == "boxes" and row["better"]]
+    if len(rows) < 2 or not wanted:
+        return {}
+    drawn = np.random.default_rng(0).integers(0, len(rows), (_JUDGED_DRAWS, len(rows)))
+    found = [pooled([rows[i] for i in draw], POOLS) for draw in drawn.tolist()]
+    known = {m: [v for f in found if (v := f.get(m)) is not None] for m in wanted}
+    ends = {m: np.percentile(v, [2.5, 97.5]).tolist() for m, v in known.items() if len(v) == len(found)}
+    return {m: (low, high) for m, (low, high) in ends.items()}
 
 
 def _mean(rows: Sequence[Row], key: str) -> float | None:
