@@ -18,11 +18,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from tokodec.api import DiscreteTokenizer, Output, Pixels, Sampler, Stream, Tokens
+from tokodec.api import Output, Pixels, Sampler, Stream, Tokens
 from tokodec.entry import Entry, Origin, Weights
 from tokodec.errors import InputError
 from tokodec.nn.mix import Mix
-from tokodec.nn.pad import padded
 from tokodec.nn.transformer import Trunk
 from tokodec.nn.vqgan import Shape
 from tokodec.nn.windows import stitched, windows
@@ -31,8 +30,8 @@ from tokodec.quantizers.replacement import CodeReplacement
 from tokodec.tokenizers.illume_pixels import PixelDecoder, PixelEncoder
 from tokodec.tokenizers.illume_semantics import QwenTower, RotaryTrunk, SemanticDecoder
 from tokodec.tokenizers.lattice import bits_per_pixel, lattice, output, refuse_unknown, sequence
+from tokodec.tokenizers.windowed import Window, WindowTokenizer, few
 
-Window = Float[Tensor, "k 3 s s"]
 Map = Float[Tensor, "k d g g"]
 Vectors = Float[Tensor, "k n d"]
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -82,12 +81,10 @@ class DualViTokConfig:
         return Shape.of(width, self.multipliers, self.blocks, self.groups)
 
 
-class DualViTok(DiscreteTokenizer):
-    """Any size: pictures are filled up by replication to whole windows, each on its own, and cropped again."""
+class DualViTok(WindowTokenizer):
+    """See the module's docstring."""
 
     bytes_per_pixel = 500
-    layout = torch.contiguous_format
-    stored = torch.float32
 
     def __init__(self, config: DualViTokConfig) -> None:
         super().__init__()
@@ -145,18 +142,16 @@ class DualViTok(DiscreteTokenizer):
         self.refuse(quality)
         if not self.training:
             return self._measured(x)
-        filled = padded(x, self.stride)
-        parts = windows(filled * 2 - 1, self.stride)
+        parts = self.cut(x)
         seen = self.seen(parts)
         z = self.vectors(parts, seen)
         found = {kind: book(z[kind]) for kind, book in self.books.items()}
         terms = {f"{kind}_{name}": term for kind, q in found.items() for name, term in q.terms.items()}
         terms["semantic"] = 1 - F.cosine_similarity(self.decoder_semantic(found["semantic"].z).float(), seen.float(), dim=-1).mean(1)
         painted = self.reconstruct(found["semantic"].z, self.replacement(found["pixel"].z, self.books["pixel"]))
-        pixels = stitched((painted.float() + 1) / 2, (filled.shape[2], filled.shape[3]))
         each = {name: term.unflatten(0, (len(x), -1)).mean(1) for name, term in terms.items()}
         ids = torch.cat([q.ids for q in found.values()], 1).unflatten(0, (len(x), -1)).flatten(1)
-        return output(x, pixels[..., : x.shape[2], : x.shape[3]], each, ids)
+        return output(x, self.whole(painted.float(), x.shape[2:]), each, ids)
 
     def _measured(self, x: Pixels) -> Output:
         tokens = self.encode(x)
@@ -171,26 +166,17 @@ class DualViTok(DiscreteTokenizer):
     def encode(self, x: Pixels, *, quality: float | Float[Tensor, " b"] | None = None) -> Tokens:
         """Two streams over (h, w), ``semantic`` and ``pixel``, whose lattices differ: of each window 9 x 9 and 16 x 16 places."""
         self.refuse(quality)
-        parts = windows(padded(x, self.stride) * 2 - 1, self.stride)
-        ids = self.numerics.choice(lambda: self.quick(parts), lambda: self.settled(parts))
-        return self._tokens(ids, (x.shape[2], x.shape[3]))
+        return self._tokens(self.chosen(self.cut(x)), (x.shape[2], x.shape[3]))
 
-    def quick(self, parts: Window) -> Int[Tensor, "k n"]:
-        """The ids of windows, semantic ones first."""
-        return torch.cat([self._ids(some.contiguous(memory_format=torch.channels_last)) for some in _few(parts)])
-
-    def settled(self, parts: Window) -> Int[Tensor, "k n"]:
-        """The same, whatever the circumstances: one by one, in one layout, by layers that keep their order of summation."""
-        return torch.cat([self._ids(one.contiguous()) for one in parts.split(1)])
-
-    def _ids(self, parts: Window) -> Int[Tensor, "k n"]:
+    def ids_of(self, parts: Window) -> Int[Tensor, "k n"]:
+        """Semantic ones first."""
         with self.numerics.transforms(parts.device):
             z = self.latents(parts)
         return torch.cat([book.ids(z[kind].contiguous()) for kind, book in self.books.items()], 1)
 
     def blank(self, size: tuple[int, ...]) -> Tokens:
         """Tokens of one picture of ``size`` (h, w) without values, on the ``meta`` device."""
-        high, wide = self._windows(size)
+        high, wide = self.windows_of(size)
         count = sum(side * side for side in self.config.sides.values())
         return self._tokens(torch.empty((high * wide, count), dtype=torch.int64, device="meta"), (size[0], size[1]))
 
@@ -201,12 +187,10 @@ class DualViTok(DiscreteTokenizer):
         model.
         """
         self.refuse_sampler(sampler)
-        ids, (high, wide) = self._by_window(code), self._windows(code.size)
-        z = [book.lookup(some) for book, some in zip(self.books.values(), ids, strict=True)]
+        z = [book.lookup(some) for book, some in zip(self.books.values(), self._by_window(code), strict=True)]
         with self.numerics.transforms(z[0].device):
-            parts = [self.reconstruct(*some).float() for some in zip(*(_few(each) for each in z), strict=True)]
-        pixels = (stitched(torch.cat(parts), (high * self.stride, wide * self.stride)) + 1) / 2
-        return pixels[..., : code.size[0], : code.size[1]].clamp(0, 1)
+            parts = [self.reconstruct(*some).float() for some in zip(*(few(each) for each in z), strict=True)]
+        return self.whole(torch.cat(parts), code.size).clamp(0, 1)
 
     # --- features
 
@@ -221,17 +205,13 @@ class DualViTok(DiscreteTokenizer):
         """
         semantic, pixel = (book.lookup(some) for book, some in zip(self.books.values(), self._by_window(code), strict=True))
         with self.numerics.transforms(semantic.device):
-            told = torch.cat([self.decoder_semantic(some).float() for some in _few(semantic)])
+            told = torch.cat([self.decoder_semantic(some).float() for some in few(semantic)])
         return {kind: self._stitched(each, kind, code.size) for kind, each in zip(_KINDS, (told, pixel), strict=True)}
 
     # --- windows and streams
 
-    def _windows(self, size: tuple[int, ...]) -> tuple[int, int]:
-        """How many a column and a row have."""
-        return -(-size[0] // self.stride), -(-size[1] // self.stride)
-
     def _stitched(self, parts: Shaped[Tensor, "k n d"], kind: str, size: tuple[int, ...]) -> Shaped[Tensor, "b d h w"]:
-        side, (high, wide) = self.config.sides[kind], self._windows(size)
+        side, (high, wide) = self.config.sides[kind], self.windows_of(size)
         return stitched(lattice(parts, (side, side)), (high * side, wide * side))
 
     def _tokens(self, ids: Int[Tensor, "k n"], size: tuple[int, int]) -> Tokens:
@@ -252,11 +232,6 @@ class DualViTok(DiscreteTokenizer):
         for kind, book in self.books.items():
             refuse_unknown(code.streams[kind].ids, book.size)
         return [sequence(windows(code.streams[kind].ids[:, None], self.config.sides[kind]))[..., 0] for kind in _KINDS]
-
-
-def _few(each: Shaped[Tensor, "k ..."]) -> tuple[Shaped[Tensor, "j ..."], ...]:
-    """One window after another: memory stays bounded however large a picture is."""
-    return each.split(1)
 
 
 def _illume(config: DualViTokConfig) -> Entry:

@@ -15,30 +15,27 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tokodec.api import DiscreteTokenizer, Output, Pixels, Sampler, Stream, Tokens
+from tokodec.api import Output, Pixels, Sampler, Stream, Tokens
 from tokodec.entry import Entry, Origin, Weights
 from tokodec.errors import InputError
 from tokodec.nn import siglip
 from tokodec.nn.mix import Mix
-from tokodec.nn.pad import padded
 from tokodec.nn.transformer import Trunk
 from tokodec.nn.vqgan import Decoder, Encoder, Shape
-from tokodec.nn.windows import stitched, windows
+from tokodec.nn.windows import stitched
 from tokodec.quantizers.base import Quantizer
 from tokodec.quantizers.multiscale import ScaleDropout
 from tokodec.quantizers.shared_index import SharedIndexQuantizer
 from tokodec.tokenizers.lattice import bits_per_pixel, lattice, output, refuse_unknown
 from tokodec.tokenizers.tokenflow_semantics import CLIPTower, SemanticDecoder, head
+from tokodec.tokenizers.windowed import Window, WindowTokenizer, few
 
-Window = Float[Tensor, "k 3 s s"]
 Map = Float[Tensor, "b d gh gw"]
 _SCALES_14 = (1, 2, 4, 6, 8, 10, 12, 14)
 _DROPPED = 0.1
-_AT_ONCE = 8
-"""Windows at a time, but on a processor, which is no faster with several: memory stays bounded however large a picture is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +90,10 @@ class TokenFlowConfig:
         return Shape.of(width, self.multipliers, blocks, self.groups)
 
 
-class TokenFlow(DiscreteTokenizer):
-    """What both kinds share: all but the tower. Any size: pictures are filled up by replication to whole windows, and cropped again."""
+class TokenFlow(WindowTokenizer):
+    """What both kinds share: all but the tower."""
 
     bytes_per_pixel = 150
-    layout = torch.contiguous_format
-    stored = torch.float32
 
     def __init__(self, config: TokenFlowConfig) -> None:
         super().__init__()
@@ -158,15 +153,13 @@ class TokenFlow(DiscreteTokenizer):
         self.refuse(quality)
         if not self.training:
             return self._measured(x)
-        filled = padded(x, self.stride)
-        parts = windows(filled * 2 - 1, self.stride)
+        parts = self.cut(x)
         seen = self.tower(parts)
         quantized = self.pyramid(self._joined(parts, seen))
         z = lattice(quantized.z, (self.config.grid, self.config.grid))
-        pixels = stitched((self.reconstruct(z) + 1) / 2, (filled.shape[2], filled.shape[3]))
         terms = {**quantized.terms, **self.distilled(seen, self.said(z))}
         each = {name: term.unflatten(0, (len(x), -1)).mean(1) for name, term in terms.items()}
-        return output(x, pixels[..., : x.shape[2], : x.shape[3]], each, _of_items(quantized.ids, len(x)))
+        return output(x, self.whole(self.reconstruct(z), x.shape[2:]), each, _of_items(quantized.ids, len(x)))
 
     def _measured(self, x: Pixels) -> Output:
         tokens = self.encode(x)
@@ -177,26 +170,16 @@ class TokenFlow(DiscreteTokenizer):
     def encode(self, x: Pixels, *, quality: float | Float[Tensor, " b"] | None = None) -> Tokens:
         """One stream, ``ids`` over (n): windows row by row, of each the scales coarse to fine, of each scale the places row by row."""
         self.refuse(quality)
-        parts = windows(padded(x, self.stride) * 2 - 1, self.stride)
-        ids = self.numerics.choice(lambda: self.quick(parts), lambda: self.settled(parts))
-        return self._tokens(_of_items(ids, len(x)), (x.shape[2], x.shape[3]))
+        return self._tokens(_of_items(self.chosen(self.cut(x)), len(x)), (x.shape[2], x.shape[3]))
 
-    def quick(self, parts: Window) -> Int[Tensor, "k n"]:
-        """The ids of windows."""
-        return torch.cat([self._ids(some.contiguous(memory_format=torch.channels_last)) for some in _few(parts)])
-
-    def settled(self, parts: Window) -> Int[Tensor, "k n"]:
-        """The same, whatever the circumstances: one by one, in one layout, by layers that keep their order of summation."""
-        return torch.cat([self._ids(one.contiguous()) for one in parts.split(1)])
-
-    def _ids(self, parts: Window) -> Int[Tensor, "k n"]:
+    def ids_of(self, parts: Window) -> Int[Tensor, "k n"]:
         with self.numerics.transforms(parts.device):
             z = self.latents(parts)
         return self.pyramid.ids(z.contiguous())
 
     def blank(self, size: tuple[int, ...]) -> Tokens:
         """Tokens of one picture of ``size`` (h, w) without values, on the ``meta`` device."""
-        high, wide = self._windows(size)
+        high, wide = self.windows_of(size)
         ids = torch.empty((1, high * wide * self.pyramid.count), dtype=torch.int64, device="meta")
         return self._tokens(ids, (size[0], size[1]))
 
@@ -215,11 +198,10 @@ class TokenFlow(DiscreteTokenizer):
         Raises InputError for ids that the codebook does not have and for parts of scales, FingerprintMismatch for ids of another model.
         """
         self.refuse_sampler(sampler)
-        ids, filled = self._checked(code), self._filled(code.size)
+        ids = self._checked(code)
         with self.numerics.transforms(ids.device):
-            parts = [self.reconstruct(self.pyramid.lookup(some)) for some in _few(ids)]
-        pixels = (stitched(torch.cat(parts), filled) + 1) / 2
-        return pixels[..., : code.size[0], : code.size[1]].clamp(0, 1)
+            parts = [self.reconstruct(self.pyramid.lookup(some)) for some in few(ids)]
+        return self.whole(torch.cat(parts), code.size).clamp(0, 1)
 
     # --- features
 
@@ -239,22 +221,14 @@ class TokenFlow(DiscreteTokenizer):
         """What the semantic decoder makes of ids: features in the space of the teacher that it learned from."""
         ids, grid = self._checked(code), (self.config.grid, self.config.grid)
         with self.numerics.transforms(ids.device):
-            parts = [lattice(self.said(self.pyramid.lookup(some)).float(), grid) for some in _few(ids)]
+            parts = [lattice(self.said(self.pyramid.lookup(some)).float(), grid) for some in few(ids)]
         return self._stitched(torch.cat(parts), code.size)
 
     # ---
 
     def _stitched(self, parts: Float[Tensor, "k c g g"], size: tuple[int, ...]) -> Map:
-        high, wide = self._windows(size)
+        high, wide = self.windows_of(size)
         return stitched(parts, (high * self.config.grid, wide * self.config.grid))
-
-    def _windows(self, size: tuple[int, ...]) -> tuple[int, int]:
-        """How many a column and a row have."""
-        return -(-size[0] // self.stride), -(-size[1] // self.stride)
-
-    def _filled(self, size: tuple[int, ...]) -> tuple[int, int]:
-        high, wide = self._windows(size)
-        return high * self.stride, wide * self.stride
 
     def _tokens(self, ids: Int[Tensor, "b n"], size: tuple[int, int]) -> Tokens:
         return self.signed({"ids": Stream(ids=ids, axes=("n",), vocab=self.quantizer.vocab)}, size)
@@ -262,7 +236,7 @@ class TokenFlow(DiscreteTokenizer):
     def _checked(self, code: Tokens) -> Int[Tensor, "k n"]:
         """Ids by window."""
         self.check_maker(code)
-        ids, (high, wide) = code.ids, self._windows(code.size)
+        ids, (high, wide) = code.ids, self.windows_of(code.size)
         if ids.ndim != 2 or ids.shape[1] % (high * wide):
             raise InputError(
                 f"pictures of {code.size[0]} x {code.size[1]} are {high * wide} windows of ids, not {tuple(ids.shape[1:])} ids"
@@ -310,11 +284,6 @@ class TokenFlowSigLIP(TokenFlow):
 def resized(x: Float[Tensor, "k c h w"], side: int) -> Float[Tensor, "k c s s"]:
     """Squares at another size, by bicubic interpolation."""
     return x if x.shape[-1] == side else F.interpolate(x, size=(side, side), mode="bicubic")
-
-
-def _few(each: Shaped[Tensor, "k ..."]) -> tuple[Shaped[Tensor, "j ..."], ...]:
-    """Some windows after others."""
-    return each.split(1 if each.device.type == "cpu" else _AT_ONCE)
 
 
 def _of_items(ids: Int[Tensor, "k n"], items: int) -> Int[Tensor, "b m"]:
