@@ -144,11 +144,11 @@ def _name(step: int) -> str:
 
 
 MODELS = {
-    "fourstep_vr.v1": Entry(
+    "fourstep_vr.v2": Entry(
         build=FourStepVR,
         config=FourStepVRConfig(),
         family="fourstep_vr",
-        weights=Weights(file="fourstep_vr.v1.safetensors"),
+        weights=Weights(file="fourstep_vr.v2.safetensors"),
         variable_rate=True,
     ),
     "fourstep_vr_test": Entry(
