@@ -108,11 +108,13 @@ KNOWN = {
     "avif": "avif444_s6",
     "avif_420": "avif420_s6",
     "avif_s4_psnr": "avif444_s4_psnr",
+    "heic": "heic444",
+    "heic_420": "heic420",
 }
 
 
 @pytest.mark.skipif(not (SHARED / "anchors").is_dir(), reason="needs the anchors and Kodak, which are not part of this repository")
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n.startswith("avif") else n for n in KNOWN])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n.startswith(("avif", "heic")) else n for n in KNOWN])
 def test_classical_codecs_on_kodak_are_what_is_known_of_them(name: str) -> None:
     anchors = json.loads((SHARED / "anchors" / "classical_kodak24.json").read_text())
     try:

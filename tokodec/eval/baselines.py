@@ -29,7 +29,8 @@ def _avif(subsampling: str, speed: int, **more: Any) -> PillowFormat:
 
 
 def _heic(chroma: int) -> HeicFormat:
-    return HeicFormat(chroma=chroma, encoder={"preset": "slow", "tune": "psnr"}, settings=_HEIC)
+    # Without a pool of threads: with one, as on every machine of several cores, x265 codes rows of blocks apart, and files are others.
+    return HeicFormat(chroma=chroma, encoder={"preset": "slow", "tune": "psnr", "x265:pools": "none"}, settings=_HEIC)
 
 
 FORMATS: Mapping[str, Format] = {
