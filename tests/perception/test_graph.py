@@ -49,6 +49,20 @@ def test_a_graph_computes_what_its_nodes_say(tmp_path: Path) -> None:
         network.values(x, ("z",))
 
 
+def test_gradients_are_right_where_they_come_in_transposed(tmp_path: Path) -> None:
+    """PyTorch's own batch normalisation of a map of one row is wrong there."""
+    names = ("scale", "shift", "mean", "variance")
+    constants = {name: RNG.uniform(0.5, 1.5, 6).astype(np.float32) for name in names} | {"shape": np.array([1, 6, 9])}
+    nodes = [
+        ow.node("BatchNormalization", ["x", *names], "a"),
+        ow.node("Reshape", ["a", "shape"], "b"),
+        ow.node("Transpose", ["b"], "y", {"perm": (0, 2, 1)}),
+    ]
+    network = GraphNetwork(read_onnx(ow.write(tmp_path / "n.onnx", nodes, constants, "y", {}))).double()
+    weight = torch.arange(6.0, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: network(x) * weight, torch.rand(1, 6, 1, 9, dtype=torch.float64, requires_grad=True))
+
+
 def test_a_file_that_is_cut_or_changed_is_refused(tmp_path: Path) -> None:
     data = small(tmp_path / "n.onnx").read_bytes()
     broken = tmp_path / "b.onnx"

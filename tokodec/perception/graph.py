@@ -120,8 +120,11 @@ def _average_pool(inputs: Sequence[Tensor], settings: Settings) -> Tensor:
 
 
 def _batch_norm(inputs: Sequence[Tensor], settings: Settings) -> Tensor:
+    # Not F.batch_norm: on a processor its gradient is wrong where that of what follows comes in transposed (PyTorch 2.15).
     x, weight, bias, mean, variance = inputs
-    return F.batch_norm(x, mean, variance, weight, bias, eps=settings.get("epsilon", 1e-5))
+    scale = weight * (variance + settings.get("epsilon", 1e-5)).rsqrt()
+    shape = (-1, *(1,) * (x.ndim - 2))
+    return x * scale.view(shape) + (bias - mean * scale).view(shape)
 
 
 def _reduce_mean(inputs: Sequence[Tensor], settings: Settings) -> Tensor:
