@@ -128,6 +128,7 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
         draw(tmp_path / f"in/{i}.png")
     program = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored where the tests themselves run in the background
 count, fsync = 0, os.fsync
 def interrupt(number):
     global count
