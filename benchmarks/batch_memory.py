@@ -2,7 +2,7 @@
 
     python -m benchmarks.batch_memory MODEL [MODEL ...] [--size 256] [--batches 1,8,16,32] [-o RESULT.json]
 
-The most memory that was resident while a batch was encoded in ``stable`` numerics, less what was resident before, less the batch itself.
+The most memory that was resident while a batch was encoded in ``stable`` numerics, less what was resident before, the batch among it.
 """
 
 import argparse
@@ -14,10 +14,8 @@ from pathlib import Path
 
 import torch
 
-from tokodec.api import DiscreteTokenizer
+from benchmarks.published_tokenizers import tokenizer
 from tokodec.numerics import PROFILES
-from tokodec.pretrained.store import load
-from tokodec.zoo import MODELS, create, newest
 
 _PAGE = resource.getpagesize()
 _MIB = 2**20
@@ -32,9 +30,8 @@ def resident() -> int:
 def taken(name: str, size: int, batch: int) -> int:
     """Bytes that encoding takes."""
     torch.set_num_threads(1)
-    model = load(name) if MODELS[newest(name, MODELS)].weights else create(name)
-    assert isinstance(model, DiscreteTokenizer)
-    model.eval().numerics = PROFILES["stable"]()
+    model = tokenizer(name)
+    model.numerics = PROFILES["stable"]()
     x = torch.rand(batch, 3, size, size)
     before = resident()
     model.encode(x)

@@ -49,14 +49,20 @@ def seconds(job: Callable[[], Tensor]) -> float:
     return time.process_time() - start
 
 
+def tokenizer(name: str) -> LatticeTokenizer | RowTokenizer:
+    """With its weights, if they are in the package; else drawn at random."""
+    torch.manual_seed(0)
+    trained = MODELS[newest(name, MODELS)].weights is not None
+    model = (load(name) if trained else create(name)).eval().requires_grad_(False)
+    assert isinstance(model, LatticeTokenizer | RowTokenizer)
+    if not trained and isinstance(getattr(model.quantizer, "codebook", None), torch.nn.Parameter):
+        model.quantizer.codebook.data.normal_()  # type: ignore[union-attr]
+    return model
+
+
 def jobs(name: str, x: Tensor) -> dict[str, Callable[[], Tensor]]:
     """What is timed."""
-    torch.manual_seed(0)
-    ours_trained = MODELS[newest(name, MODELS)].weights is not None
-    model = (load(name) if ours_trained else create(name)).eval().requires_grad_(False)
-    assert isinstance(model, LatticeTokenizer | RowTokenizer)
-    if not ours_trained and isinstance(getattr(model.quantizer, "codebook", None), torch.nn.Parameter):
-        model.quantizer.codebook.data.normal_()  # type: ignore[union-attr]
+    model = tokenizer(name)
 
     def ours(profile: str) -> Tensor:
         model.numerics = PROFILES[profile]()

@@ -113,10 +113,10 @@ def mean_of_classes(means: Sequence[float | None]) -> float | None:
 
 
 class Panel:
-    """The judges of a run, and what they said before."""
+    """The judges of a run, and what they said before, if that is kept."""
 
     def __init__(self, judges: Sequence[Judge[Any]] = (), verdicts: Verdicts | None = None) -> None:
-        self._judges, self._verdicts = judges, verdicts or Verdicts()
+        self._judges, self._verdicts = judges, verdicts
 
     def protocol(self) -> dict[str, dict[str, Any]]:
         """Their measures by name."""
@@ -132,7 +132,7 @@ class Panel:
 
     def _said(self, judge: Judge[Any], original: Pixels8, decoded: Pixels8, labels: Labels) -> list[Detail]:
         scene = judge.scene()
-        if scene is None:
+        if self._verdicts is None or scene is None:
             return judge.compute(original, decoded, labels)
         key = key_of(original, decoded, {"judge": judge.protocol(), "scene": scene, "labels": asdict(labels)})
         said = self._verdicts.find(key)

@@ -25,14 +25,12 @@ def key_of(original: Pixels8, decoded: Pixels8, circumstances: Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Verdicts:
-    """In a folder, which several processes may use at a time; without one, nothing is kept."""
+    """In a folder, which several processes may use at a time."""
 
-    folder: Path | None = None
+    folder: Path
 
     def find(self, key: str) -> Said | None:
         """What was said; what is damaged does not count."""
-        if self.folder is None:
-            return None
         try:
             found = json.loads(self._path(key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -41,10 +39,8 @@ class Verdicts:
 
     def keep(self, key: str, said: Said) -> None:
         """Keep it."""
-        if self.folder is not None:
-            self._path(key).parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._path(key), json.dumps(said).encode())
+        self._path(key).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self._path(key), json.dumps(said).encode())
 
     def _path(self, key: str) -> Path:
-        assert self.folder is not None
         return self.folder / key[:2] / f"{key[2:]}.json"

@@ -52,7 +52,7 @@ class Task:
         torch.set_num_threads(1)
         contestant = self.named.make(self.devices[seat() % len(self.devices)])
         store = Nowhere() if self.kept is None else Kept(self.kept)
-        verdicts = Verdicts(folder=None if self.kept is None else self.kept / "verdicts")
+        verdicts = None if self.kept is None else Verdicts(folder=self.kept / "verdicts")
         panel = panel_of(self.suite, self.entries, self.judge_device, verdicts)
         return Work(task=self, contestant=contestant, store=store, panel=panel)
 

@@ -46,6 +46,10 @@ class GraphNetwork(nn.Module):
     def _constants(self) -> dict[str, Tensor]:
         return self._whole | {name: self.get_buffer(buffer) for name, buffer in self._names.items()}
 
+    def constant(self, name: str) -> Tensor:
+        """A floating-point constant of the graph, where the module is. Raises KeyError."""
+        return self.get_buffer(self._names[name])
+
     def forward(self, x: Tensor) -> Tensor:
         """The first output."""
         return self.values(x, self._outputs[:1])[0]

@@ -45,16 +45,11 @@ _FEATURES = "p2o.pd_op.transpose.8.0"
 class PPOCR(nn.Module):
     """The network with its alphabet: class 0 is the blank of CTC, the last is the space."""
 
-    weight: Float[Tensor, "classes c"]
-    bias: Float[Tensor, " classes"]
-
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         graph = fused(graph)
         self.network, self.characters = GraphNetwork(graph), ("", *graph.notes["character"].splitlines(), " ")
-        _, weight, bias = next(node.inputs for node in graph.nodes if node.kind == "Linear" and node.inputs[0] == _FEATURES)
-        self.register_buffer("weight", graph.constants[weight])
-        self.register_buffer("bias", graph.constants[bias])
+        _, *self._last = next(node.inputs for node in graph.nodes if node.kind == "Linear" and node.inputs[0] == _FEATURES)
         self.alphabet = frozenset(self.characters[1:])
         self._index = {character: i for i, character in enumerate(self.characters) if i}
 
@@ -84,8 +79,9 @@ class PPOCR(nn.Module):
 
     def likeliest(self, features: Float[Tensor, "b t c"]) -> Int[Tensor, "b t"]:
         """The likeliest class at each place; few places at a time, since all classes of all places do not fit into a cache."""
+        weight, bias = map(self.network.constant, self._last)
         rows = features.flatten(0, 1).split(_PLACES)
-        return torch.cat([F.linear(row, self.weight, self.bias).argmax(-1) for row in rows]).view(features.shape[:2])
+        return torch.cat([F.linear(row, weight, bias).argmax(-1) for row in rows]).view(features.shape[:2])
 
     def written(self, ids: Int[Tensor, "b t"]) -> list[str]:
         """Repeated classes once, without blanks."""
