@@ -19,13 +19,23 @@ def info(name: str, **changes: object) -> ModelInfo:
 
 
 @pytest.mark.parametrize(
-    ("name", "full"), [("a", "a.v10"), ("a.v1", "a.v1"), ("a.v2-crisp", "a.v2-crisp"), ("a_b", "a_b.v3"), ("c_test", "c_test")]
+    ("name", "full"),
+    [
+        ("a", "a.v10"),
+        ("a.v1", "a.v1"),
+        ("a.v2-crisp", "a.v2-crisp"),
+        ("a-crisp", "a.v2-crisp"),
+        ("a_b", "a_b.v3"),
+        ("c_test", "c_test"),
+    ],
 )
 def test_newest(name: str, full: str) -> None:
     assert newest(name, KNOWN) == full
 
 
-@pytest.mark.parametrize("name", ["", "a.v3", "A", "a.", "b", ".*", "c", "a.v1.safetensors", "../a.v1"])
+@pytest.mark.parametrize(
+    "name", ["", "a.v3", "A", "a.", "b", ".*", "c", "a.v1.safetensors", "../a.v1", "a-", "a.v1-crisp", "a_b-crisp", "-crisp"]
+)
 def test_names_that_nothing_has(name: str) -> None:
     with pytest.raises(ModelNotFound, match=re.escape(f"no model {name!r}; ")):
         newest(name, KNOWN)

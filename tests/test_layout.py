@@ -130,7 +130,7 @@ def test_every_model_has_a_card(name: str, entry: Entry) -> None:
 @pytest.mark.parametrize(("name", "entry"), zoo.MODELS.items())
 def test_trained_weights_have_a_recipe(name: str, entry: Entry) -> None:
     row = catalogue.ledger().get(entry.weights.file) if entry.weights else None
-    stem, _, version = name.partition(".")
+    stem, _, version = name.replace("-", "_").partition(".")
     recipes = {f"{catalogue.room(entry.kind)}/{stem}{suffix}.toml" for suffix in ("", f"_{version}")}  # a later version may have its own
     assert row is None or row.recipe in recipes or (row.recipe == "" and name.endswith("_test"))
     assert row is None or row.recipe == "" or (ROOT / row.recipe).is_file()

@@ -123,11 +123,15 @@ SHORT: Mapping[str, str] = {"1d": "spectral_256"}
 
 
 def newest(name: str, known: Collection[str]) -> str:
-    """``name`` if it is known, else its newest version that is. Raises ModelNotFound, naming those that look alike."""
+    """``name`` if it is known, else its newest version that is. Raises ModelNotFound, naming those that look alike.
+
+    What follows a dash says which decoder: ``model-crisp`` is the newest of ``model.v1-crisp``, ``model.v2-crisp``.
+    """
     name = SHORT.get(name, name)
     if name in known:
         return name
-    versions = [k for k in known if re.fullmatch(re.escape(name) + _VERSION.pattern, k)]
+    base, dash, decoder = name.partition("-")
+    versions = [k for k in known if re.fullmatch(re.escape(base) + _VERSION.pattern + re.escape(dash + decoder), k)]
     if versions:
         return max(versions, key=lambda k: int(_VERSION.findall(k)[-1]))
     close = difflib.get_close_matches(name, sorted({*known, *map(unversioned, known)}), n=3)

@@ -1,5 +1,7 @@
 """Vectors to ids and back: exact, the lowest of equals, whatever stands beside a vector; and training that moves codes."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -126,6 +128,36 @@ def test_codes_move_to_where_vectors_are_and_dead_ones_revive() -> None:
     assert len(quantizer.ids(centres[None]).unique()) == 16
 
 
+@pytest.mark.parametrize("build", [EmaVectorQuantizer, NormalisedEmaVectorQuantizer])
+def test_codes_follow_as_they_do_in_the_machine_itself(build: type[EmaVectorQuantizer]) -> None:
+    ours, theirs = build(64, 4), build(64, 4)
+    theirs.codebook.data.copy_(ours.codebook)
+    for quantizer in (ours, theirs):
+        quantizer.start_from_codes()
+    for step in range(20):
+        z = torch.randn(4, 64, 4)
+        torch.manual_seed(step)
+        ids = ours(z).ids
+        torch.manual_seed(step)
+        some = torch.randint(ids.numel(), (8192,))
+        theirs.machine.update_indices(theirs.compared(z).flatten(0, 1)[some][None], ids.flatten()[some][None])
+        theirs.codebook.data.copy_(theirs.machine.codebook)
+        assert torch.allclose(ours.codebook, theirs.codebook, atol=1e-6)
+
+
+def test_a_warm_start_keeps_its_codes_and_a_new_one_takes_the_vectors() -> None:
+    for keep in (True, False):
+        torch.manual_seed(0)
+        quantizer = NormalisedEmaVectorQuantizer(32, 4)
+        before = quantizer.codes(torch.float32)
+        if keep:
+            quantizer.arm()
+            quantizer.start_from_codes()
+        quantizer(before[torch.randint(32, (8, 64))] + 0.001 * torch.randn(8, 64, 4))
+        moved = (quantizer.codes(torch.float32) - before).norm(dim=1).median()
+        assert (moved < 0.01) == keep
+
+
 def test_a_model_in_use_holds_the_codebook_alone() -> None:
     quantizer = NormalisedEmaVectorQuantizer(32, 4)
     assert list(quantizer.state_dict()) == ["codebook"]
@@ -139,6 +171,29 @@ def test_sorting_renames_codes_and_changes_no_vector() -> None:
     before = quantizer.lookup(quantizer.ids(z))
     quantizer.sort(10)
     assert torch.allclose(quantizer.lookup(quantizer.ids(z)), before, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", [5, 8])
+def test_unevenness_is_none_where_levels_fill_their_room(level: int) -> None:
+    quantizer = FiniteScalarQuantizer([level])
+    shift = math.atanh((1 - level % 2) / (level - 1))
+    found = quantizer((torch.rand(1, 50_000, 1) * 2 - 1).clamp(-0.9999, 0.9999).atanh() - shift)
+    shares = found.ids.flatten().bincount(minlength=level) / 50_000 * (level - 1)
+    assert torch.allclose(shares, torch.tensor([0.5, *[1.0] * (level - 2), 0.5]), atol=0.05)
+    assert float(found.terms["unevenness"]) < 1e-4
+    assert float(quantizer(torch.zeros(3, 1000, 1)).terms["unevenness"][2]) > 0.3
+
+
+def test_training_against_unevenness_uses_more_codes() -> None:
+    torch.manual_seed(0)
+    quantizer, layer, z = FiniteScalarQuantizer([8, 8, 5]), torch.nn.Linear(3, 3), torch.randn(1, 4000, 3) * 0.3
+    before = quantizer(layer(z)).perplexity
+    optimiser = torch.optim.Adam(layer.parameters(), lr=0.03)
+    for _ in range(100):
+        optimiser.zero_grad()
+        quantizer(layer(z)).terms["unevenness"].mean().backward()
+        optimiser.step()
+    assert quantizer(layer(z)).perplexity > 2 * before
 
 
 @pytest.mark.parametrize(("k", "groups"), [(1, 1), (7, 3), (64, 8), (100, 10), (90, 13)])

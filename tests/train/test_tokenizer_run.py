@@ -8,8 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tokodec.errors import InputError
+from tokodec.codecs.token import TokenCodec
+from tokodec.errors import InputError, ModelNotFound, WeightsMismatch
 from tokodec.pretrained import store
+from tokodec.pretrained import tensors as disk
 from tokodec.settings import fill
 from tokodec.tokenizers.conv import ConvTokenizer
 from tokodec.train.loop import Trainer
@@ -41,6 +43,7 @@ PRIOR = {
     "warm_start": "vq_test",
     "validate_every": 100,
 }
+DECODER = {"base": "vq_test", "warm_start": "vq_test", "frozen": ["encoder.*", "quantizer.*", "prior.*"], "ema": 0.0}
 
 
 def trainer(shard: Path, out: Path, **change: Any) -> Trainer:
@@ -104,6 +107,29 @@ def test_a_prior_learns_and_nothing_else_changes(shard: Path, tmp_path: Path) ->
     assert isinstance(model, ConvTokenizer)
     assert int(model.prior.trained) == 1
     assert model.fingerprint == store.load("vq_test").fingerprint
+
+
+def test_another_decoder_of_the_same_ids_is_stored_as_what_differs(shard: Path, tmp_path: Path) -> None:
+    base = store.load("vq_test")
+    path = trainer(shard, tmp_path, **DECODER).run()
+    assert {name.split(".")[0] for name in load_file(path)} == {"decoder"}
+    other = store.load(f"dir:{tmp_path}")
+    x = torch.rand(2, 3, 40, 50)
+    tokens = base.encode(x)
+    assert torch.equal(other.encode(x).ids, tokens.ids)
+    assert other.fingerprint == base.fingerprint
+    assert TokenCodec(other).fingerprint == TokenCodec(base).fingerprint
+    assert not torch.equal(other.decode(tokens), base.decode(tokens))
+
+
+def test_a_decoder_is_not_put_on_another_base(shard: Path, tmp_path: Path) -> None:
+    tensors, meta = disk.read(trainer(shard, tmp_path, **DECODER).run())
+    disk.write(tmp_path / "model.safetensors", tensors, meta | {"base_fingerprint": "00" * 8})
+    with pytest.raises(WeightsMismatch, match="belong to other weights of vq_test"):
+        store.load(f"dir:{tmp_path}")
+    disk.write(tmp_path / "model.safetensors", tensors, meta | {"base": "nothing"})
+    with pytest.raises(ModelNotFound, match="no model 'nothing'"):
+        store.load(f"dir:{tmp_path}")
 
 
 def test_steps_whose_gradient_is_not_finite_are_skipped_and_counted(shard: Path, tmp_path: Path) -> None:

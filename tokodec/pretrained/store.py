@@ -1,5 +1,8 @@
 """Weights files: one safetensors file is a whole model, its name and configuration in the header.
 
+A file may also hold only what differs from another model of the zoo, its ``base``, which the header names: another decoder of the same
+ids is half as large that way.
+
 Floating parameters are stored as the architecture says (``stored``: 16 bits for ours, 32 for converted ones), exact tables as the
 integers they are. The checksum in the ledger is verified
 before anything is parsed, keys are strict, and only architectures of the zoo can be named: a file never runs code.
@@ -64,12 +67,17 @@ def _ready(model: Autoencoder[Any], device: str | torch.device, numerics: str) -
     return model.to(torch.device(device)).to(memory_format=model.layout).eval().requires_grad_(False)
 
 
-def save(model: nn.Module, path: Path, *, name: str) -> None:
-    """Write ``model`` as one file. ``name`` is the entry of the zoo that it is."""
+def save(model: nn.Module, path: Path, *, name: str, base: str = "") -> None:
+    """Write ``model`` as one file. ``name`` is the entry of the zoo that it is; ``base`` one whose weights need not be said again."""
     stored, derived = (model.stored, model.derived()) if isinstance(model, Autoencoder) else (torch.float16, set[str]())
     kept = {key: t for key, t in model.state_dict().items() if key not in derived}
     tensors = {key: (t.to(stored) if t.is_floating_point() and key in _parameters(model) else t) for key, t in kept.items()}
-    write(path, tensors, {"model": name, "config": asdict(model.config)})  # type: ignore[call-overload]
+    meta = {"model": name, "config": asdict(model.config)}  # type: ignore[call-overload]
+    if base:
+        below = read_weights(base)
+        meta |= {"base": below.model, "base_fingerprint": below.fingerprint.hex()}
+        tensors = {key: t for key, t in tensors.items() if key not in below.tensors or not torch.equal(t, below.tensors[key])}
+    write(path, tensors, meta)
 
 
 def read_weights(name: str) -> WeightsFile:
@@ -80,7 +88,19 @@ def read_weights(name: str) -> WeightsFile:
         model, config = str(meta["model"]), dict(meta["config"])
     except (CorruptFile, KeyError, ValueError, TypeError) as error:
         raise WeightsMismatch(f"the weights of {name} are not a tokodec weights file ({error})") from None
+    tensors = {**_below(meta, name), **tensors}
     return WeightsFile(model=model, config=config, tensors=tensors, fingerprint=_fingerprint(model, config, tensors))
+
+
+def _below(meta: Mapping[str, Any], name: str) -> dict[str, Tensor]:
+    """What the base of a weights file says, if it has one."""
+    if "base" not in meta:
+        return {}
+    base = read_weights(newest(str(meta["base"]), MODELS))
+    wanted = meta.get("base_fingerprint")
+    if base.fingerprint.hex() != wanted:
+        raise WeightsMismatch(f"the weights of {name} belong to other weights of {base.model}, of fingerprint {wanted}")
+    return base.tensors
 
 
 def _bytes_of(name: str) -> bytes:

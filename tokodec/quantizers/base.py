@@ -70,6 +70,9 @@ class Quantizer(nn.Module, ABC):
     def arm(self) -> None:
         """Before training: add what only training needs."""
 
+    def start_from_codes(self) -> None:
+        """After ``arm``: learn on from the codes there are. Without it codes may get a start of their own, from the first vectors."""
+
     def sort(self, groups: int) -> None:
         """After training: put codes into an order in which neighbours are alike, in ``groups`` cells."""
 

@@ -20,9 +20,10 @@ from tokodec.quantizers.order import cluster_order
 
 if TYPE_CHECKING:
     from vector_quantize_pytorch import VectorQuantize
+    from vector_quantize_pytorch.vector_quantize_pytorch import Codebook
 
 _SEEN = 8192
-"""So many vectors of a batch, drawn at random, move the codes: vector-quantize-pytorch makes a matrix of vectors by codes."""
+"""So many vectors of a batch, drawn at random, move the codes, whatever the batch."""
 _DEAD = 0.25
 """A code that is chosen less often than this share of the mean is given a vector of the batch."""
 
@@ -55,6 +56,23 @@ class EmaVectorQuantizer(SureQuantizer):
                 threshold_ema_dead_code=_DEAD * _SEEN / self.size,  # type: ignore[arg-type]  # a number of vectors, whole or not
             ).to(self.codebook.device)
 
+    def start_from_codes(self) -> None:
+        embed, size, total, initted = self._averages()
+        embed.copy_(self.codes(torch.float32)[None])
+        size.fill_(_SEEN / self.size)
+        total.copy_(embed * size[..., None])
+        initted.fill_(True)
+
+    def _averages(self) -> list[Tensor]:
+        """The machine's codes, how often each is chosen, sums of the vectors that chose it, and whether it has begun."""
+        return [self._book().get_buffer(name) for name in ("embed", "cluster_size", "embed_avg", "initted")]
+
+    def _book(self) -> "Codebook":
+        """Codes, averages and counts, where vector-quantize-pytorch keeps them; it has no public name for that."""
+        self.arm()
+        assert self.machine is not None
+        return self.machine._codebook  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
     def compared(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         """Vectors as they are compared with codes."""
         return z
@@ -77,17 +95,28 @@ class EmaVectorQuantizer(SureQuantizer):
 
     def _learnt(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n"]:
         """The ids of a batch, from which the codes then learn."""
-        self.arm()
-        assert self.machine is not None
+        embed, *_, initted = self._averages()
         vectors = z.flatten(0, 1)
         some = torch.randint(len(vectors), (_SEEN,), device=z.device)
-        if not bool(self.machine._codebook.initted):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  no public name
+        if not bool(initted):
+            assert self.machine is not None
             self.machine(vectors[some][None])
-            self.codebook.copy_(self.machine.codebook)
+            self.codebook.copy_(embed[0])
         ids = nearest(vectors, self.codes(z.dtype))
-        self.machine.update_indices(vectors[some][None], ids[some][None])
-        self.codebook.copy_(self.machine.codebook)
+        self._follow(vectors[some], ids[some])
+        self.codebook.copy_(embed[0])
         return ids.view(z.shape[:2])
+
+    def _follow(self, vectors: Float[Tensor, "n d"], ids: Int[Tensor, " n"]) -> None:
+        """What the machine's own update does, but for its matrix of vectors by codes, which is half of a training step."""
+        book, (_, size, total, _) = self._book(), self._averages()
+        counts = torch.bincount(ids, minlength=self.size).to(vectors.dtype)
+        sums = torch.zeros_like(total[0]).index_add_(0, ids, vectors)
+        for average, new in ((size, counts), (total, sums)):
+            book.all_reduce_fn(new)
+            average.lerp_(new[None], 1 - book.decay)
+        book.update_ema()
+        book.expire_codes_(vectors[None])
 
     def ids(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n"]:
         return nearest(self.compared(z).flatten(0, 1), self.codes(z.dtype)).view(z.shape[:2])

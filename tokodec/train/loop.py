@@ -99,6 +99,8 @@ class Trainer:
         for name, module in self.model.named_modules():
             if isinstance(module, Quantizer) and not self._frozen(f"{name}."):
                 module.arm()
+                if self.recipe.warm_start and not self._fresh(f"{name}."):
+                    module.start_from_codes()
 
     def _frozen(self, name: str) -> bool:
         return _matches(name, self.recipe.frozen)
@@ -242,7 +244,7 @@ class Trainer:
         path = self.out / "model.safetensors"
         if self.world.rank == 0:
             self.validation.finish(self.average.model)
-            store.save(self.average.model, path, name=self.recipe.model)
+            store.save(self.average.model, path, name=self.recipe.model, base=self.recipe.base)
             self._measure()
         return path
 

@@ -95,6 +95,8 @@ class Recipe:
     """A weights file or a model's name whose weights the run starts from."""
     fresh: tuple[str, ...] = ()
     """Weights whose names match one of these shell patterns start afresh all the same; all others must be in the file."""
+    base: str = ""
+    """A model's name whose weights the run's file need not say again: of another decoder of the same ids, say."""
     frozen: tuple[str, ...] = ()
     """Parameters whose names match one of these shell patterns keep their values."""
     seed: int = 0
