@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from tokodec.errors import InputError
 from tokodec.pretrained import store
+from tokodec.pretrained import tensors as disk
 from tokodec.train.loop import Trainer
 from tokodec.train.recipe import Recipe, fill
 
@@ -99,6 +100,16 @@ def test_killed_and_continued_is_bit_equal(shard: Path, tmp_path: Path) -> None:
     process.wait()
     assert equal(run(shard, tmp_path / "cut"), whole)
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+
+
+def test_a_run_is_continued_by_its_own_recipe_alone(shard: Path, tmp_path: Path) -> None:
+    run(shard, tmp_path)
+    tensors, meta = disk.read(tmp_path / "checkpoint.safetensors")
+    older = {name: value for name, value in meta["recipe"].items() if name != "base"}  # of a version that knew none
+    disk.write(tmp_path / "checkpoint.safetensors", tensors, meta | {"recipe": older})
+    assert Trainer(recipe(), tmp_path, device=CPU, base=shard).step == 10
+    with pytest.raises(InputError, match=r"at step 10 of another recipe \(data, seed differ\)"):
+        Trainer(recipe(seed=9, data={"shards": ["*.tar"], "times": {"text": 2}}), tmp_path, device=CPU, base=shard)
 
 
 SCRIPT = f"""

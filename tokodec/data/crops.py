@@ -1,6 +1,6 @@
 """The pictures of a training step: random crops and flips, every one a pure function of (seed, position)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -64,10 +64,14 @@ class Cut:
 
 
 class Cuts:
-    """An endless, seekable sequence of training samples as places in pictures: a pure function of (seed, position)."""
+    """An endless, seekable sequence of training samples as places in pictures: a pure function of (seed, position).
 
-    def __init__(self, samples: Sequence[Sample], *, seed: int) -> None:
+    ``times``: how often an epoch goes through the pictures of a category; once, where it says nothing.
+    """
+
+    def __init__(self, samples: Sequence[Sample], *, seed: int, times: Mapping[str, int]) -> None:
         self._sides = [s.size for s in samples]
+        self._times = [times.get(str(s.meta.get("category")), 1) for s in samples]
         self._numbers = [number_of(s.name) for s in samples]
         self._seed = seed
         self._large: dict[int, list[int]] = {}
@@ -99,9 +103,9 @@ class Cuts:
         return (*box, float(cut.mirrored))
 
     def _which(self, position: int, size: int) -> int:
-        """The picture at a position: every epoch goes once through all pictures that are large enough, in its own order."""
+        """The picture at a position: every epoch goes through all pictures that are large enough, in its own order."""
         if size not in self._large:
-            self._large[size] = [i for i, sides in enumerate(self._sides) if min(sides) >= size]
+            self._large[size] = [i for i, sides in enumerate(self._sides) if min(sides) >= size for _ in range(self._times[i])]
         large = self._large[size]
         if not large:
             raise InputError(f"no picture has a shorter side of {size}; choose smaller crops")
@@ -114,9 +118,9 @@ class Cuts:
 class Crops:
     """Training samples cut by the processor; pictures are decoded once and kept while memory allows."""
 
-    def __init__(self, samples: Sequence[Sample], *, seed: int, cache_bytes: int = 4 << 30) -> None:
+    def __init__(self, samples: Sequence[Sample], *, seed: int, times: Mapping[str, int], cache_bytes: int = 4 << 30) -> None:
         self._samples = samples
-        self._cuts = Cuts(samples, seed=seed)
+        self._cuts = Cuts(samples, seed=seed, times=times)
         self._room = cache_bytes
         self._kept: dict[int, UInt8[np.ndarray, "h w 3"]] = {}
 

@@ -1,6 +1,6 @@
 """Training samples cut on a GPU: all pictures are decoded once and stay in its memory as bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,8 +17,8 @@ _READERS = 16
 class ResidentCrops:
     """The samples of :class:`tokodec.data.crops.Crops`, byte for byte; only the numbers of a cut travel to the device."""
 
-    def __init__(self, samples: Sequence[Sample], *, seed: int, device: torch.device) -> None:
-        self._cuts = Cuts(samples, seed=seed)
+    def __init__(self, samples: Sequence[Sample], *, seed: int, times: Mapping[str, int], device: torch.device) -> None:
+        self._cuts = Cuts(samples, seed=seed, times=times)
         with ThreadPoolExecutor(_READERS) as readers:  # decoders let go of the interpreter
             pictures = list(readers.map(lambda sample: sample.read(), samples))
         self._widths = [picture.shape[1] for picture in pictures]

@@ -45,10 +45,11 @@ class Trainer:
         self.world = World(device)
         out.mkdir(parents=True, exist_ok=True)
         train, validation = shards.split(_find_shards(recipe, base), recipe.data.validation_below)
+        times = recipe.data.times
         self.crops: Crops | ResidentCrops = (
-            Crops(train, seed=recipe.seed, cache_bytes=int(recipe.data.cache_gib * 2**30))
+            Crops(train, seed=recipe.seed, times=times, cache_bytes=int(recipe.data.cache_gib * 2**30))
             if device.type == "cpu"
-            else ResidentCrops(train, seed=recipe.seed, device=device)
+            else ResidentCrops(train, seed=recipe.seed, times=times, device=device)
         )
         entry = MODELS[newest(recipe.model, MODELS)]
         if entry.input != "rgb":
@@ -303,14 +304,20 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def _check_same(recipe: Recipe, meta: dict[str, Any]) -> None:
     """The numbers of a run must not change in its middle. Phases that lie ahead may."""
     ahead = {"phase", "log_every", "checkpoint_every", "validate_every", "validation_pictures", "validation_qualities"}
-    now = json.loads(json.dumps(asdict(recipe)))
-    changed = [name for name, value in now.items() if name not in ahead and value != meta["recipe"].get(name)]
+    said = {name: value for name, value in meta["recipe"].items() if value is not None}
+    now, before = _plain(recipe), _plain(fill(Recipe, said, "the checkpoint"))  # an older one lacks what is new
+    changed = [name for name, value in now.items() if name not in ahead and value != before[name]]
     if past(recipe, meta["step"]) != meta["past"]:
         changed.append("phase")
     if changed:
         raise InputError(
             f"the run in this folder is at step {meta['step']} of another recipe ({', '.join(changed)} differ); choose another folder"
         )
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """As JSON has it."""
+    return json.loads(json.dumps(asdict(recipe)))
 
 
 def _objective(recipe: ObjectiveRecipe) -> Objective:

@@ -19,6 +19,8 @@ class DataRecipe:
     shards: tuple[str, ...]
     validation_below: int = 8
     cache_gib: float = 4.0
+    times: Mapping[str, int] = field(default_factory=dict)
+    """How often an epoch goes through the pictures of a category (``category`` in the JSON of a sample); the others come once."""
 
 
 @dataclass(frozen=True, kw_only=True)
