@@ -122,6 +122,15 @@ def test_another_decoder_of_the_same_ids_is_stored_as_what_differs(shard: Path, 
     assert not torch.equal(other.decode(tokens), base.decode(tokens))
 
 
+def test_a_decoder_leaves_ids_alone_that_no_prior_knows(shard: Path, tmp_path: Path) -> None:
+    trainer(shard, tmp_path / "first", warm_start="vq_test", fresh=["prior.*"], ema=0.0).run()
+    first = store.load(f"dir:{tmp_path / 'first'}")
+    run = {"warm_start": f"dir:{tmp_path / 'first'}", "frozen": ["encoder.*", "quantizer.*"], "ema": 0.0}
+    trainer(shard, tmp_path / "second", **run).run()
+    second = store.load(f"dir:{tmp_path / 'second'}")
+    assert second.fingerprint == first.fingerprint
+
+
 def test_a_decoder_is_not_put_on_another_base(shard: Path, tmp_path: Path) -> None:
     tensors, meta = disk.read(trainer(shard, tmp_path, **DECODER).run())
     disk.write(tmp_path / "model.safetensors", tensors, meta | {"base_fingerprint": "00" * 8})

@@ -105,10 +105,9 @@ class ConvTokenizer(LatticeTokenizer):
         return Quantized(z=self.quantizer.lookup(ids), ids=ids, vocab=self.quantizer.vocab)
 
     def finish(self, pictures: Iterable[Pixels]) -> None:
-        """Freeze a prior that was trained; where there never was one, put the codes into an order that one can use."""
+        """Freeze a trained prior; without one, put the codes into an order that one can use."""
         if self.prior.net is None:
-            if not int(self.prior.trained):
-                self.quantizer.sort(self.prior.coarse)
+            self.quantizer.sort(self.prior.coarse)
             return
         with torch.inference_mode():
             self.prior.freeze([self._joint(self.encode(x).ids) for x in pictures], self._codes())

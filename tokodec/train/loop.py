@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokodec.api import Autoencoder, Output
+from tokodec.api import Autoencoder, DiscreteTokenizer, Output
 from tokodec.data import shards
 from tokodec.data.crops import Batch, CropConfig, Crops
 from tokodec.data.resident import ResidentCrops
@@ -244,10 +244,16 @@ class Trainer:
         """The averaged weights as one file, ready to be loaded; codecs get their exact tables here."""
         path = self.out / "model.safetensors"
         if self.world.rank == 0:
-            self.validation.finish(self.average.model)
+            if not self._only_decodes():
+                self.validation.finish(self.average.model)
             store.save(self.average.model, path, name=self.recipe.model, base=self.recipe.base)
             self._measure()
         return path
+
+    def _only_decodes(self) -> bool:
+        """Whether the run trains nothing but a decoder of given ids, which then stay in the order that they are in."""
+        model, trained = self.model, [name for name, _ in self.model.named_parameters() if not self._frozen(name)]
+        return isinstance(model, DiscreteTokenizer) and not any(model.decides_ids(name) or name.startswith("prior.") for name in trained)
 
     # --- state
 
