@@ -3,7 +3,7 @@
     python -m benchmarks.prefixes FOLDER [-m 1d] [--pictures 150]
 
 Pictures cut to 256x256, evenly spread over the folder. For ``spectral`` also the largest error of float32 in a coordinate that is
-quantized, which its tolerance has to stay above.
+quantized, in units of the scale of its frequency, which the tolerance has to stay above, and how many windows it puts in doubt.
 """
 
 import argparse
@@ -21,10 +21,12 @@ from tokodec.tokenizers.prefix import PrefixTokenizer
 from tokodec.tokenizers.spectral import SpectralTokenizer
 
 
-def error(model: SpectralTokenizer, x: Float[Tensor, "1 3 s s"]) -> float:
-    """Of float32 beside float64."""
-    native = model.to_native(x)
-    return float((model.latents(native.contiguous(memory_format=model.layout)) - model.exactly(native)).abs().max())
+def error(model: SpectralTokenizer, x: Float[Tensor, "1 3 s s"]) -> tuple[float, bool]:
+    """Of float32 beside float64, and whether the window is encoded again."""
+    native = model.to_native(x).contiguous(memory_format=model.layout)
+    z = model.latents(native)
+    difference = (z - model.exactly(native)).abs() / model.analysis.scale.exp()[:, None]
+    return float(difference.max()), bool(model.in_doubt(z))
 
 
 @torch.inference_mode()
@@ -52,7 +54,8 @@ def main() -> None:
     print(f"{a.model}, {len(rows)} pictures, PSNR dB at ids {means}")
     print(f"{(steps < 0).mean():.2%} of steps make a picture worse, by {-min(steps.min(), 0):.2f} dB at most")
     if errors:
-        print(f"largest error of float32 {max(errors):.2g}")
+        largest, again = (np.array(column) for column in zip(*errors, strict=True))
+        print(f"largest error of float32 {largest.max():.2g} of a frequency's scale; {again.sum()} of {again.size} windows encoded again")
 
 
 if __name__ == "__main__":

@@ -19,10 +19,12 @@ class CropConfig:
     ``reduce_from``: samples of at least this quality are cropped at twice the size and reduced by two where the
     picture allows it. Our shards are 4:2:0 WebP; at half size their chroma is whole and their coding noise is gone,
     which is what high rates would otherwise spend bits on. 1 or more switches it off.
+    ``quality_power``: qualities are even in [0, 1] to this power, so that above 1 low ones are frequent.
     """
 
     size: int = 256
     reduce_from: float = 2.0
+    quality_power: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ class Cuts:
         rng = np.random.default_rng((self._seed, position))
         picture = self._which(position, config.size)
         width, height = self._sides[picture]
-        quality = float(rng.random())
+        quality = float(rng.random()) ** config.quality_power
         reduced = quality >= config.reduce_from and min(width, height) >= 2 * config.size
         side = config.size * (2 if reduced else 1)
         top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))

@@ -78,9 +78,11 @@ class FiniteScalarQuantizer(SureQuantizer):
         return ((self._bounded(z).round() + self._count // 2).long() * self._radix).sum(-1)
 
     def choose(self, z: Float[Tensor, "b n d"]) -> Choice:
-        bounded = self._bounded(z)
-        # The slope of the bound is at most half: no coordinate of the bounded vector moves faster than half times that of z.
-        margin = (0.5 - (bounded - bounded.round()).abs()) / self._half.to(z.dtype)
+        half, offset, shift = self._bounds(z.dtype)
+        level = self._bounded(z).round()
+        # Where a coordinate would have to be for the level below and above; beyond the outermost levels there is no border.
+        borders = [((level + side + offset) / half).clamp(-1, 1).atanh() - shift for side in (-0.5, 0.5)]
+        margin = torch.stack([(border - z).abs() for border in borders]).amin(0)
         return Choice(ids=self.ids(z), margin=margin.amin(-1))
 
     def lookup(self, ids: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
@@ -88,5 +90,9 @@ class FiniteScalarQuantizer(SureQuantizer):
         return ((ids[..., None] // self._radix % self._count - width) / width).float()
 
     def _bounded(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        half, offset, shift = (t.to(z.dtype) for t in (self._half, self._offset, self._shift))
+        half, offset, shift = self._bounds(z.dtype)
         return torch.tanh(z + shift) * half - offset
+
+    def _bounds(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """A coordinate is bounded to ``tanh(z + shift) * half - offset``."""
+        return self._half.to(dtype), self._offset.to(dtype), self._shift.to(dtype)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tokodec.api import Pixels
@@ -32,8 +32,9 @@ from tokodec.tokenizers.lattice import lattice, sequence
 from tokodec.tokenizers.prefix import PrefixTokenizer
 from tokodec.tokenizers.rows import Parts, Row, Seen
 
-TOLERANCE = 5e-6
-"""In coordinates as the quantizer compares them. The largest error of float32 that was seen is half of it (see the card)."""
+TOLERANCE = 2e-5
+"""Of a coordinate that the quantizer compares, times the scale of its frequency: errors of float32 come out of the encoder, and grow with
+that. The largest that was seen is less than half of it (see the card)."""
 
 Features = Float[Tensor, "bk c g g"]
 
@@ -140,12 +141,16 @@ class SpectralTokenizer(PrefixTokenizer):
 
     def settled(self, some: Float[Tensor, "k 3 s s"]) -> Int[Tensor, "k n"]:
         """The ids of windows, in float64 of those with an id in doubt."""
-        assert isinstance(self.quantizer, SureQuantizer)
-        choice = self.quantizer.choose(self.latents(some.contiguous(memory_format=self.layout)))
-        ids = choice.ids
-        for doubtful in (choice.margin.amin(1) < TOLERANCE).nonzero().flatten().tolist():
+        z = self.latents(some.contiguous(memory_format=self.layout))
+        ids = self.quantizer.ids(z)
+        for doubtful in self.in_doubt(z).nonzero().flatten().tolist():
             ids[doubtful] = self.quantizer.ids(self.exactly(some[doubtful : doubtful + 1]))[0]
         return ids
+
+    def in_doubt(self, z: Row) -> Bool[Tensor, " bk"]:
+        """Whether float32 might decide an id of a window otherwise than float64."""
+        assert isinstance(self.quantizer, SureQuantizer)
+        return (self.quantizer.choose(z).margin < TOLERANCE * self.analysis.scale.exp()).any(1)
 
     def exactly(self, one: Float[Tensor, "1 3 s s"]) -> Float[Tensor, "1 n d"]:
         """The vectors of a window in float64."""
@@ -162,11 +167,11 @@ def _typical(places: int) -> Float[Tensor, " n"]:
 
 
 MODELS = {
-    "spectral_256.v1": Entry(
+    "spectral_256.v2": Entry(
         build=SpectralTokenizer,
         config=SpectralConfig(),
         family="spectral",
-        weights=Weights(file="spectral_256.v1.safetensors"),
+        weights=Weights(file="spectral_256.v2.safetensors"),
         variable_rate=True,
         variable_length=True,
     ),

@@ -134,7 +134,7 @@ class Trainer:
 
     def _draw(self, reader: ThreadPoolExecutor, step: int, pieces: range) -> list[Future[Batch]]:
         phase = moment(self.recipe, step).phase
-        config = CropConfig(size=phase.crop, reduce_from=phase.reduce_from)
+        config = CropConfig(size=phase.crop, reduce_from=phase.reduce_from, quality_power=phase.quality_power)
         each, batch = self.recipe.micro_batch, self.recipe.batch
         return [reader.submit(self.crops.batch, step * batch + piece * each, each, config) for piece in pieces]
 

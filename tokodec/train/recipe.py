@@ -73,6 +73,7 @@ class PhaseRecipe:
     rate_end: float = 1.0
     rounding: str = "straight_through"
     reduce_from: float = 2.0
+    quality_power: float = 1.0
     adversary: float = 0.0
     """Weight of the adversarial loss; at 0 the discriminator rests."""
 

@@ -34,6 +34,7 @@ def past(recipe: Recipe, step: int) -> str:
 
 
 def _mark(now: Moment) -> str:
-    # Without an adversary as it was before there were any, so that older runs go on.
+    # What is newer is said only where it is in use, so that older runs go on.
     adversary = f" {now.phase.adversary}" if now.phase.adversary else ""
-    return f"{now.rate:.9g} {now.phase.crop} {now.phase.rounding} {now.phase.reduce_from}{adversary};"
+    power = f" to the {now.phase.quality_power}" if now.phase.quality_power != 1 else ""
+    return f"{now.rate:.9g} {now.phase.crop} {now.phase.rounding} {now.phase.reduce_from}{adversary}{power};"
