@@ -50,7 +50,7 @@ EXTRA: Mapping[str, tuple[ObjectiveRecipe, ...]] = {
     ANCHOR: (),
     "fsq_f16_12bit": (),
     "bsq_f16_12bit": (_term("sample_entropy", 0.1), _term("batch_entropy", -3.0)),
-    "dual_f16.v1": (_term("disentanglement", 0.1),),
+    "dual_f16": (_term("disentanglement", 0.1),),
 }
 """What a quantizer's own recipe adds to the reconstruction and the commitment that all have."""
 _COLUMNS = {"psnr": ("PSNR dB", "{:.2f}", "{:+.2f}"), "ssim": ("SSIM", "{:.4f}", "{:+.4f}"), "bytes": ("file bytes", "{:.1f}", "{:+.1f}")}

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import torch
 
+from tokodec.errors import InputError
+from tokodec.losses.reconstruction import Growth
 from tokodec.pretrained import store
 from tokodec.tokenizers import spectral
 from tokodec.tokenizers.spectral import SpectralTokenizer
@@ -66,6 +68,21 @@ def test_what_stands_after_the_length_does_not_count(tokenizer: SpectralTokenize
         other[:, 4:] = 1
         changed = replace(tokens, streams={"ids": replace(stream, ids=other)})
         assert torch.equal(tokenizer.decode(tokens), tokenizer.decode(changed))
+
+
+def test_growth_is_asked_of_pictures_that_more_ids_make_worse(tokenizer: SpectralTokenizer, picture: Any) -> None:
+    x = picture(32, 64, batch=2)  # two windows each
+    output = tokenizer.train()(x, quality=torch.tensor([0.0, 0.7]))
+    with torch.no_grad():
+        z = tokenizer.quantizer(tokenizer.latents(tokenizer.cut(x - 0.5))).z
+        half = tokenizer.decoder(tokenizer.synthesis(z[2:, : int(tokenizer.kept(torch.tensor([0.7]))) // 2]))
+        assert torch.allclose(output.aux["shorter"][1:], tokenizer.whole(half, (32, 64)) + 0.5, atol=1e-5)
+    better = replace(output, aux={"shorter": x + 10}, terms={"mse": output.terms["mse"]})
+    assert torch.equal(Growth()(x, torch.ones(2), better), torch.zeros(2))
+    worse = replace(output, aux={"shorter": x}, terms={"mse": output.terms["mse"]})
+    assert torch.allclose(Growth(margin=0.1)(x, torch.ones(2), worse), (output.terms["mse"] / 3e-4 + 1).log() + 0.1)
+    with pytest.raises(InputError, match="growth needs a model"):
+        Growth()(x, torch.ones(2), replace(output, aux={}))
 
 
 def test_a_decoder_does_not_change_the_fingerprint() -> None:

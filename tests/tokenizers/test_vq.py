@@ -7,6 +7,7 @@ import torch
 
 from tokodec import zoo
 from tokodec.api import Tokens
+from tokodec.codecs.token import TokenCodec
 from tokodec.errors import FingerprintMismatch, InputError
 from tokodec.nn.resnet import Depthwise, Pointwise, Shrink
 from tokodec.pretrained import store
@@ -147,3 +148,19 @@ def test_what_is_frozen_is_not_computed(picture: Any) -> None:
     assert list(output.terms) == ["id_bits"]
     output.terms["id_bits"].sum().backward()
     assert torch.equal(model.quantizer.lookup(torch.arange(64)[None]), codes), "the codebook moved"
+
+
+def test_one_set_of_ids_has_two_decoders(picture: Any) -> None:
+    one, other = (store.load(name) for name in ("vq_f16", "vq_f16-crisp"))
+    assert isinstance(one, ConvTokenizer)
+    assert isinstance(other, ConvTokenizer)
+    assert (one.name, other.name, other.fingerprint) == ("vq_f16.v2", "vq_f16.v2-crisp", one.fingerprint)
+    x = picture(64, 96)
+    with torch.inference_mode():
+        tokens = one.encode(x)
+        assert torch.equal(other.encode(x).ids, tokens.ids)
+        assert not torch.equal(other.decode(tokens), one.decode(tokens))
+        writer, reader = TokenCodec(one), TokenCodec(other)
+        assert writer.fingerprint == reader.fingerprint
+        read = reader.read(writer.write(writer.symbols(x)), (64, 96))
+        assert torch.equal(reader.synthesise(read), other.decode(tokens))

@@ -14,7 +14,7 @@ from tokodec.losses.pixel import L1, MSE, Term
 from tokodec.losses.proxy import ProxyCodes
 from tokodec.losses.rate_distortion import OneRate, Quantiles, RateDistortion
 from tokodec.losses.reading import ReadingCTC, ReadingFeatures
-from tokodec.losses.reconstruction import IdBits, Reconstruction
+from tokodec.losses.reconstruction import Growth, IdBits, Reconstruction
 from tokodec.losses.similarity import MSSSIM, HaarPSI
 
 
@@ -32,6 +32,7 @@ OBJECTIVES: Mapping[str, type[Any]] = {
     "luma_chroma": LumaChroma,
     "quantiles": Quantiles,
     "reconstruction": Reconstruction,
+    "growth": Growth,
     "id_bits": IdBits,
     "l1": L1,
     "mse": MSE,

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from tokodec.api import Pixels
+from tokodec.api import Output, Pixels
 from tokodec.entry import Entry, Weights
 from tokodec.nn.pyramid import PyramidDecoder, PyramidEncoder
 from tokodec.nn.spectrum import order, spectrum
@@ -30,7 +30,7 @@ from tokodec.quantizers.fsq import FiniteScalarQuantizer
 from tokodec.tokenizers.conv import ConvTokenizerConfig, levels
 from tokodec.tokenizers.lattice import lattice, sequence
 from tokodec.tokenizers.prefix import PrefixTokenizer
-from tokodec.tokenizers.rows import Parts, Row, Seen
+from tokodec.tokenizers.rows import Parts, Row, Seen, mask
 
 TOLERANCE = 2e-5
 """Of a coordinate that the quantizer compares, times the scale of its frequency: errors of float32 come out of the encoder, and grow with
@@ -130,7 +130,18 @@ class SpectralTokenizer(PrefixTokenizer):
         return self.analysis(self.encoder(x))
 
     def drawn(self, z: Row, seen: Seen | None = None) -> tuple[Parts, Mapping[str, Tensor]]:
-        return self.decoder(self.synthesis(z, seen)), {}
+        parts = self.decoder(self.synthesis(z, seen))
+        if not self.training or seen is None:
+            return parts, {}
+        with torch.no_grad():
+            return parts, {"shorter": self.decoder(self.synthesis(z, mask(seen.sum(1) // 2, self.row)))}
+
+    def forward(self, x: Pixels, *, quality: Float[Tensor, " b"] | None = None) -> Output:
+        """As any of rows; in training ``aux`` also says what half of an item's ids, rounded down, decode to: ``shorter``."""
+        found = super().forward(x, quality=quality)
+        if "shorter" in found.aux:
+            found.aux["shorter"] = self.whole(self.from_native(found.aux["shorter"].float()), tuple(x.shape[2:]))
+        return found
 
     def to_native(self, x: Pixels) -> Pixels:
         """Around zero: [-0.5, 0.5]."""

@@ -78,7 +78,8 @@ class DualTokenizer(ConvTokenizer):
 
 
 MODELS = {
-    "vq_f16.v1": Entry(build=VQTokenizer, config=VQConfig(), family="vq", weights=Weights(file="vq_f16.v1.safetensors")),
+    "vq_f16.v2": Entry(build=VQTokenizer, config=VQConfig(), family="vq", weights=Weights(file="vq_f16.v2.safetensors")),
+    "vq_f16.v2-crisp": Entry(build=VQTokenizer, config=VQConfig(), family="vq", weights=Weights(file="vq_f16.v2-crisp.safetensors")),
     "vq_f8.v1": Entry(
         build=VQTokenizer,
         config=VQConfig(widths=(96, 200), encoder_blocks=(1, 3), decoder_blocks=(2, 3), kernels=(3, 5)),
@@ -101,11 +102,11 @@ MODELS = {
         config=BSQConfig(widths=(32, 96, 192), encoder_blocks=(1, 2, 2), decoder_blocks=(1, 2, 2), bits=12, entropy_group=6),
         family="vq",
     ),
-    "dual_f16.v1": Entry(
+    "dual_f16.v2": Entry(
         build=DualTokenizer,
         config=DualConfig(widths=(32, 96, 192), encoder_blocks=(1, 2, 2), decoder_blocks=(1, 2, 2), sizes=(64, 64)),
         family="vq",
-        weights=Weights(file="dual_f16.v1.safetensors"),
+        weights=Weights(file="dual_f16.v2.safetensors"),
     ),
     "vq_test": Entry(
         build=VQTokenizer,
