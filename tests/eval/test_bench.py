@@ -330,6 +330,12 @@ def test_lengths_are_for_models_that_have_them() -> None:
     assert row.make().identity() != rated.make().identity(), "2 ids are not quality 2"
 
 
+def test_two_decoders_of_one_set_of_ids_are_two_contestants() -> None:
+    identities = [Named(name=n, baseline=False).make().identity() for n in ("vq_f16.v2", "vq_f16.v2-crisp")]
+    assert identities[0]["fingerprint"] == identities[1]["fingerprint"]
+    assert identities[0] != identities[1], "a decoded picture of one would stand in for the other's"
+
+
 def test_points_are_spread_over_the_settings_of_each() -> None:
     rated = Named(name="hyperprior_vr_test", baseline=False, qualities=tuple(i / 12 for i in range(13)), points=3)
     jpeg = Named(name="jpeg", baseline=True, points=4)

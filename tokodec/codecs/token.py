@@ -171,11 +171,21 @@ class TokenCodec(Codec):
 
     def _fingerprint(self) -> bytes:
         """Of what decides ids, and of the prior."""
-        digest = hashlib.sha256(self.tokenizer.fingerprint)
-        for name, tensor in self._prior.state_dict().items() if self._prior is not None else ():
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.digest()[:_FINGERPRINT_BYTES]
+        return _digest(self.tokenizer.fingerprint, self._prior.state_dict() if self._prior is not None else {})
+
+    @cached_property
+    def pictures_fingerprint(self) -> bytes:
+        """Of all that decides what a file looks like decoded: several decoders may share :attr:`fingerprint`."""
+        behind = {name: t for name, t in self.tokenizer.state_dict().items() if not self.tokenizer.decides_ids(name)}
+        return _digest(self.fingerprint, behind)
+
+
+def _digest(start: bytes, tensors: Mapping[str, Tensor]) -> bytes:
+    digest = hashlib.sha256(start)
+    for name, tensor in tensors.items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.digest()[:_FINGERPRINT_BYTES]
 
 
 def _lattice(stream: Stream) -> Int32[Tensor, "b k h w"]:

@@ -60,6 +60,7 @@ class Model(Contestant):
         kind = self._machine.device.partition(":")[0]
         more = {} if kind == "cpu" else {"device": kind}  # the bytes are the same; the last digits of pixels need not be
         more |= {"unit": IDS} if self._by_length else {}
+        more |= {"pictures": self._codec.pictures_fingerprint.hex()} if isinstance(self._codec, TokenCodec) else {}
         return {"kind": "model", "fingerprint": self._codec.fingerprint.hex(), "numerics": "stable"} | more
 
     def contents(self, data: bytes) -> Contents:
