@@ -61,7 +61,7 @@ def table(found: Found) -> str:
     lines = [f"| {' | '.join([*heads, 'codes used', 'perplexity'])} |", "|" + "---|" * (len(heads) + 2)]
     for model in found.models:
         own = _largest(found.photographs, model)
-        codes = found.codebooks.get(model, {})
+        codes = found.codebooks.get(model.partition("-")[0], {})  # another decoder has the same ids
         seen = [_number(_largest(found.seen[folder], model).get(measure), 3) for folder, (measure, _) in SEEN.items()]
         bits = f"{codes['raw_bits'] / SIDE**2:.4f}" if codes else "-"
         cells = [f"**{model}**", bits, _number(own["bytes"], 0), *_pictures(own), *seen]

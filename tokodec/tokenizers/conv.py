@@ -27,7 +27,7 @@ from tokodec.quantizers.base import Quantized, SureQuantizer
 from tokodec.tokenizers.lattice import LatticeTokenizer, lattice, output, sequence
 
 TOLERANCE = 1e-5
-"""In coordinates as the quantizer compares them. The largest error of float32 that was seen is a sixth of it (see the card)."""
+"""In coordinates as the quantizer compares them. The largest error of float32 that was seen is a quarter of it (see the card)."""
 
 _WINDOWS = 16
 """So many are encoded together in float64."""
