@@ -17,11 +17,15 @@ MINIMAL = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(p for room in ("codecs", "tokenizers") for p in folder(room).glob("*.toml")), ids=lambda p: p.stem)
+SHIPPED = sorted(p for room in ("codecs", "tokenizers") for p in folder(room).glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_shipped_recipes_are_recipes(path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe.steps > 0
-    assert moment(recipe, recipe.steps - 1).rate < 0.01, "the learning rate does not end near zero"
+    goes_on = f"dir:runs/{path.stem}" in {read_recipe(other).warm_start for other in SHIPPED}
+    assert goes_on or moment(recipe, recipe.steps - 1).rate < 0.01, "the learning rate does not end near zero"
 
 
 @pytest.mark.parametrize(
