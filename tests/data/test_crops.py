@@ -56,6 +56,11 @@ def test_an_epoch_goes_through_a_category_as_often_as_it_should(samples: list[sh
         assert seen == [2 * n for n in epoch]
 
 
+def test_qualities_may_prefer_low_ones(samples: list[shards.Sample]) -> None:
+    even, low = (Crops(samples, seed=3, times={}).batch(0, 24, CropConfig(size=32, quality_power=p)).quality for p in (1.0, 3.0))
+    assert torch.allclose(low, even**3)
+
+
 def test_reduced_samples_are_means_of_four(samples: list[shards.Sample]) -> None:
     config = CropConfig(size=32, reduce_from=0.0)
     picture = samples[1].read().astype(np.int64)
