@@ -17,6 +17,7 @@ from tokodec.eval.suite import Suite, find_suite, load
 from tokodec.media.pixels import to_uint8, to_unit
 from tokodec.metrics.psnr import psnr
 from tokodec.pretrained import store
+from tokodec.quantizers.base import SureQuantizer
 from tokodec.tokenizers.prefix import PrefixTokenizer
 from tokodec.tokenizers.spectral import SpectralTokenizer
 
@@ -26,7 +27,8 @@ def error(model: SpectralTokenizer, x: Float[Tensor, "1 3 s s"]) -> tuple[float,
     native = model.to_native(x).contiguous(memory_format=model.layout)
     z = model.latents(native)
     difference = (z - model.exactly(native)).abs() / model.analysis.scale.exp()[:, None]
-    return float(difference.max()), bool(model.in_doubt(z))
+    assert isinstance(model.quantizer, SureQuantizer)
+    return float(difference.max()), bool(model.in_doubt(model.quantizer.choose(z)))
 
 
 @torch.inference_mode()

@@ -1,6 +1,6 @@
 """The tokenizers of the package side by side: bits, files, pictures, letters, faces and codebooks.
 
-    python -m benchmarks.tokenizer_table RUNS -o eval/results/tokenizers.md
+    python -m benchmarks.tokenizer_table RUNS -o table.md
 
 Takes ``RUNS/kodak256/results.json`` and ``RUNS/perception/results.json``, as ``tokodec bench run`` leaves them, and
 ``RUNS/codebook.json`` of :mod:`benchmarks.codebook`. Classical codecs stand in the same table at the bytes of each tokenizer: of their
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokodec.eval.run import Done
-from tokodec.eval.summary import Point, points, value_at
+from benchmarks.codebook import SIDE
+from benchmarks.leaderboard import part_of
+from tokodec.eval.summary import Point, value_at
 
 Json = Mapping[str, Any]
-SIDE = 256
 PICTURE = {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 4), "ms_ssim": ("MS-SSIM", 4), "ssimulacra2": ("SSIMULACRA2", 1)}
 """Measures of photographs: head and decimals."""
 SEEN = {"text_rendered40": ("text_acc", "T-ACC"), "faces_lfw100": ("face_sim", "F-Sim")}
@@ -39,20 +39,14 @@ class Found:
 def read(runs: Path) -> Found:
     """All of it."""
     photographs, seen = (json.loads((runs / suite / "results.json").read_text()) for suite in ("kodak256", "perception"))
-    folders = {folder: _part(seen, folder) for folder in SEEN}
     kinds = {c["name"]: c["kind"] for c in photographs["contestants"]}
     return Found(
         photographs=[Point(**p) for p in photographs["points"]],
-        seen=folders,
+        seen={folder: [Point(**p) for p in part_of(seen, folder)] for folder in SEEN},
         codebooks=json.loads((runs / "codebook.json").read_text()),
         models=[name for name, kind in kinds.items() if kind == "model"],
         baselines=[name for name, kind in kinds.items() if kind != "model"],
     )
-
-
-def _part(found: Json, folder: str) -> list[Point]:
-    rows = [row for row in found["rows"] if row["picture"].startswith(f"{folder}/")]
-    return points(Done(protocol=found["protocol"], contestants=found["contestants"], rows=rows, folder=Path()))
 
 
 def table(found: Found) -> str:

@@ -1,5 +1,6 @@
 """Tensors and what is to be said of them as the bytes of one safetensors file: numbers and JSON, never code."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from torch import Tensor
 from tokodec.errors import CorruptFile, InputError, NoInput
 
 _KEY = "tokodec"
+
+FINGERPRINT_BYTES = 8
 
 
 def pack(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> bytes:
@@ -31,6 +34,15 @@ def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(meta, dict):
         raise CorruptFile("the file is damaged: what it says of itself is no table")
     return tensors, meta
+
+
+def fingerprint(start: bytes, tensors: Mapping[str, Tensor]) -> bytes:
+    """The first bytes of a SHA-256 of ``start`` and then of tensors: names, types, shapes and values, in the order they come in."""
+    digest = hashlib.sha256(start)
+    for name, tensor in tensors.items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.digest()[:FINGERPRINT_BYTES]
 
 
 def read(path: Path) -> bytes:

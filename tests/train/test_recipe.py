@@ -1,5 +1,6 @@
 """Recipes: what is read, what is refused."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,14 @@ MINIMAL = {
 
 
 SHIPPED = sorted(p for room in ("codecs", "tokenizers") for p in folder(room).glob("*.toml"))
+WARM_STARTS = {tomllib.loads(p.read_text(encoding="utf-8")).get("warm_start") for p in SHIPPED}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_shipped_recipes_are_recipes(path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe.steps > 0
-    goes_on = f"dir:runs/{path.stem}" in {read_recipe(other).warm_start for other in SHIPPED}
+    goes_on = f"dir:runs/{path.stem}" in WARM_STARTS
     assert goes_on or moment(recipe, recipe.steps - 1).rate < 0.01, "the learning rate does not end near zero"
 
 

@@ -7,7 +7,6 @@ their vocabulary costs; 1, under the tokenizer's own prior (:mod:`tokodec.entrop
 encoder takes what is shorter. Rows of any length have a codec of their own (:mod:`tokodec.codecs.prefix`).
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,6 +16,7 @@ import torch
 from jaxtyping import Float, Int, Int32
 from torch import Tensor
 
+from tokodec import storage
 from tokodec.api import Codec, DiscreteTokenizer, Output, Pixels, Stream, Symbols, Tokens
 from tokodec.entropy import flat
 from tokodec.entropy.flat import Section
@@ -26,7 +26,6 @@ from tokodec.entropy.joint import joined, parted
 from tokodec.errors import CorruptFile, InputError
 
 PLAIN, PRIOR = 0, 1
-_FINGERPRINT_BYTES = 8
 
 
 class TokenCodec(Codec):
@@ -171,21 +170,13 @@ class TokenCodec(Codec):
 
     def _fingerprint(self) -> bytes:
         """Of what decides ids, and of the prior."""
-        return _digest(self.tokenizer.fingerprint, self._prior.state_dict() if self._prior is not None else {})
+        return storage.fingerprint(self.tokenizer.fingerprint, self._prior.state_dict() if self._prior is not None else {})
 
     @cached_property
     def pictures_fingerprint(self) -> bytes:
         """Of all that decides what a file looks like decoded: several decoders may share :attr:`fingerprint`."""
         behind = {name: t for name, t in self.tokenizer.state_dict().items() if not self.tokenizer.decides_ids(name)}
-        return _digest(self.fingerprint, behind)
-
-
-def _digest(start: bytes, tensors: Mapping[str, Tensor]) -> bytes:
-    digest = hashlib.sha256(start)
-    for name, tensor in tensors.items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.digest()[:_FINGERPRINT_BYTES]
+        return storage.fingerprint(self.fingerprint, behind)
 
 
 def _lattice(stream: Stream) -> Int32[Tensor, "b k h w"]:

@@ -32,6 +32,7 @@ class Growth:
     """``max(0, ln(mse) - ln(mse of half as many ids) + margin)``, for models that say what half as many decode to (``aux["shorter"]``).
 
     Longer prefixes are better on average by themselves; this asks it of every picture. Only the longer one learns.
+    ``margin`` is in ln(mse): 0.05 is 0.2 dB.
     """
 
     floor: float = 3e-4

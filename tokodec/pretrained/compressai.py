@@ -11,11 +11,11 @@ import torch
 from tokodec.checkpoint import read_checkpoint
 from tokodec.codecs.compressai import CompressAICodec
 from tokodec.errors import ModelNotFound, WeightsMismatch
+from tokodec.storage import FINGERPRINT_BYTES
 
 PREFIX = "compressai/"
 _NAME = re.compile(r"compressai/(?P<architecture>.+)-(?P<quality>[1-8])(?:-(?P<metric>mse|ms-ssim))?")
 _HASH = re.compile(r"-([0-9a-f]{8})\.")
-_FINGERPRINT_BYTES = 8
 
 
 def load_compressai(name: str) -> CompressAICodec:
@@ -46,7 +46,7 @@ def load_compressai(name: str) -> CompressAICodec:
     model = zoo.model_architectures[architecture].from_state_dict(zoo.load_pretrained(read_checkpoint(path)))
     model.update(force=True)
     codec = CompressAICodec(model)
-    codec.name, codec.fingerprint = name, bytes.fromhex(digest)[:_FINGERPRINT_BYTES]
+    codec.name, codec.fingerprint = name, bytes.fromhex(digest)[:FINGERPRINT_BYTES]
     return codec
 
 

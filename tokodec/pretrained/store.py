@@ -27,8 +27,6 @@ from tokodec.pretrained import compressai, pulled
 from tokodec.pretrained.tensors import write
 from tokodec.zoo import MODELS, newest
 
-FINGERPRINT_BYTES = 8
-
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsFile:
@@ -151,12 +149,8 @@ def _fingerprint(model: str, config: Mapping[str, Any], tensors: Mapping[str, Te
     entry = MODELS[newest(model, MODELS)]
     decides = entry.build.decides_ids if issubclass(entry.build, DiscreteTokenizer) else _everything
     settings = {key: value for key, value in config.items() if decides(key)}
-    digest = hashlib.sha256(json.dumps([entry.family, settings], sort_keys=True).encode())
-    for key in sorted(filter(decides, tensors)):
-        t = tensors[key].contiguous()
-        digest.update(f"{key} {t.dtype} {tuple(t.shape)}".encode())
-        digest.update(t.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.digest()[:FINGERPRINT_BYTES]
+    start = json.dumps([entry.family, settings], sort_keys=True).encode()
+    return storage.fingerprint(start, {key: tensors[key] for key in sorted(filter(decides, tensors))})
 
 
 def _everything(_key: str) -> bool:

@@ -75,7 +75,7 @@ class FiniteScalarQuantizer(SureQuantizer):
         return (found - even[:, None]).square().mean()
 
     def ids(self, z: Float[Tensor, "b n d"]) -> Int[Tensor, "b n"]:
-        return ((self._bounded(z).round() + self._count // 2).long() * self._radix).sum(-1)
+        return self._numbers(self._bounded(z).round())
 
     def choose(self, z: Float[Tensor, "b n d"]) -> Choice:
         half, offset, shift = self._bounds(z.dtype)
@@ -83,7 +83,7 @@ class FiniteScalarQuantizer(SureQuantizer):
         # Where a coordinate would have to be for the level below and above; beyond the outermost levels there is no border.
         borders = [((level + side + offset) / half).clamp(-1, 1).atanh() - shift for side in (-0.5, 0.5)]
         margin = torch.stack([(border - z).abs() for border in borders]).amin(0)
-        return Choice(ids=self.ids(z), margin=margin.amin(-1))
+        return Choice(ids=self._numbers(level), margin=margin.amin(-1))
 
     def lookup(self, ids: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
         width = self._count // 2
@@ -92,6 +92,9 @@ class FiniteScalarQuantizer(SureQuantizer):
     def _bounded(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         half, offset, shift = self._bounds(z.dtype)
         return torch.tanh(z + shift) * half - offset
+
+    def _numbers(self, level: Float[Tensor, "b n d"]) -> Int[Tensor, "b n"]:
+        return ((level + self._count // 2).long() * self._radix).sum(-1)
 
     def _bounds(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         """A coordinate is bounded to ``tanh(z + shift) * half - offset``."""

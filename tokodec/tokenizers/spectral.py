@@ -25,7 +25,7 @@ from tokodec.api import Output, Pixels
 from tokodec.entry import Entry, Weights
 from tokodec.nn.pyramid import PyramidDecoder, PyramidEncoder
 from tokodec.nn.spectrum import order, spectrum
-from tokodec.quantizers.base import SureQuantizer
+from tokodec.quantizers.base import Choice, SureQuantizer
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
 from tokodec.tokenizers.conv import ConvTokenizerConfig, levels
 from tokodec.tokenizers.lattice import lattice, sequence
@@ -152,16 +152,16 @@ class SpectralTokenizer(PrefixTokenizer):
 
     def settled(self, some: Float[Tensor, "k 3 s s"]) -> Int[Tensor, "k n"]:
         """The ids of windows, in float64 of those with an id in doubt."""
-        z = self.latents(some.contiguous(memory_format=self.layout))
-        ids = self.quantizer.ids(z)
-        for doubtful in self.in_doubt(z).nonzero().flatten().tolist():
+        assert isinstance(self.quantizer, SureQuantizer)
+        choice = self.quantizer.choose(self.latents(some.contiguous(memory_format=self.layout)))
+        ids = choice.ids
+        for doubtful in self.in_doubt(choice).nonzero().flatten().tolist():
             ids[doubtful] = self.quantizer.ids(self.exactly(some[doubtful : doubtful + 1]))[0]
         return ids
 
-    def in_doubt(self, z: Row) -> Bool[Tensor, " bk"]:
-        """Whether float32 might decide an id of a window otherwise than float64."""
-        assert isinstance(self.quantizer, SureQuantizer)
-        return (self.quantizer.choose(z).margin < TOLERANCE * self.analysis.scale.exp()).any(1)
+    def in_doubt(self, choice: Choice) -> Bool[Tensor, " bk"]:
+        """Whether float32 might have decided an id of a window otherwise than float64."""
+        return (choice.margin < TOLERANCE * self.analysis.scale.exp()).any(1)
 
     def exactly(self, one: Float[Tensor, "1 3 s s"]) -> Float[Tensor, "1 n d"]:
         """The vectors of a window in float64."""
