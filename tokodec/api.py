@@ -96,6 +96,10 @@ class Autoencoder(nn.Module, ABC, Generic[CodeT]):
         """Names of parameters that need not be stored, because exact tables that are stored say the same."""
         return set()
 
+    def optional(self) -> set[str]:
+        """Names of tensors that older weights files lack, all of them together: they then stay as they are at the start."""
+        return set()
+
     def recover(self) -> None:
         """Make those parameters out of the tables, up to rounding: for training on."""
 

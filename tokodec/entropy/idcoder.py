@@ -8,7 +8,6 @@ What a strip depends on are ids of earlier passes alone. So the encoder, which k
 the first, as an ANS coder wants them, and neither side ever holds the counts of more than one strip.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -20,16 +19,14 @@ from numpy.typing import NDArray
 from tokodec.entropy.codingtables import PRECISION
 from tokodec.entropy.idnet import KNOWN
 from tokodec.entropy.idprior import ACTIVATION_MAX, Frozen, Layer
+from tokodec.entropy.octaves import Counts, counts, weights
 from tokodec.entropy.schedule import MARGIN, PASSES
 from tokodec.errors import CorruptFile
 
 Grid = Int[np.ndarray, "gh gw"]
-Counts = Float[np.ndarray, "n symbols"]
 
 LEAST_BITS = 0.04
-"""No id costs less: the likeliest of n symbols leaves at least 1/65 to the others, see _RANGE, and an id is two symbols."""
-_RANGE = 5
-"""The unlikeliest of n symbols is taken to be at least 2^-5/n as likely as the likeliest."""
+"""No id costs less: the likeliest of n symbols leaves at least 1/65 to the others, see RANGE, and an id is two symbols."""
 _STRIP = 1024
 """Places that are computed together: some 30 MB."""
 _WORD = 4
@@ -39,7 +36,6 @@ _START_BITS = 32
 """A reader's state falls below the one it ends with when it wanted more than there was: a short payload costs a strip, no more."""
 
 _Coder: Any = constriction.stream.stack.AnsCoder  # type: ignore[attr-defined]
-# A row of counts less one for each symbol: constriction gives every symbol one more, and scales the rest by exactly 1.
 _Rows: Any = constriction.stream.model.Categorical(perfect=False)  # type: ignore[attr-defined]
 
 
@@ -57,7 +53,7 @@ class IdCoder:
     def __init__(self, frozen: Frozen) -> None:
         self._frozen = frozen
         cells, self._fine = frozen.fine.shape
-        self._weights = {n: _weights(frozen.powers, n) for n in (cells, self._fine)}
+        self._weights = {n: weights(frozen.powers, n) for n in (cells, self._fine)}
         self._vectors = np.pad(frozen.codes, ((0, 0), (0, 1)), constant_values=KNOWN)
         self._features = np.ascontiguousarray(frozen.features.transpose(0, 2, 1))
 
@@ -102,8 +98,8 @@ class IdCoder:
         for strip in _strips(ids.shape):
             h, n = self._hidden(lattice, strip), np.arange(len(strip.rows))
             cell, place = np.divmod(ids[strip.rows, strip.columns], self._fine)
-            for counts, symbol in ((self._cells(h), cell), (self._places(h, cell.astype(np.int32)), place)):
-                total += float((PRECISION - np.log2(counts[n, symbol] + 1)).sum())
+            for row, symbol in ((self._cells(h), cell), (self._places(h, cell.astype(np.int32)), place)):
+                total += float((PRECISION - np.log2(row[n, symbol] + 1)).sum())
         return total
 
     @staticmethod
@@ -146,15 +142,7 @@ class IdCoder:
         return products
 
     def _counts(self, logits: Int[np.ndarray, "n symbols"]) -> Counts:
-        """Counts less one, which sum to 2^24 less the number of symbols; what is left over goes to the likeliest, the first of equals."""
-        weights = self._weights[logits.shape[1]]
-        best = logits.argmax(1)
-        below = logits[np.arange(len(logits)), best][:, None] - logits
-        weight = weights[np.minimum(below, len(weights) - 1)]
-        free = (1 << PRECISION) - logits.shape[1]
-        counts = weight * free // weight.sum(1, keepdims=True)
-        counts[np.arange(len(logits)), best] += free - counts.sum(1)
-        return counts.astype(np.float64)
+        return counts(logits, self._weights[logits.shape[1]])
 
 
 def _sums(x: Float[np.ndarray, "n c"], layer: Layer) -> Float[np.ndarray, "n m"]:
@@ -163,12 +151,6 @@ def _sums(x: Float[np.ndarray, "n c"], layer: Layer) -> Float[np.ndarray, "n m"]
 
 def _activated(x: Float[np.ndarray, "n c"], layer: Layer) -> Float[np.ndarray, "n m"]:
     return np.rint(_sums(x, layer) * layer.unit).clip(0, ACTIVATION_MAX)
-
-
-def _weights(powers: Int[np.ndarray, " octave"], symbols: int) -> Int[np.ndarray, " m"]:
-    """2^30 times 2^(-i / OCTAVE), down to 2^-_RANGE / symbols."""
-    octaves = _RANGE + math.ceil(math.log2(symbols))
-    return np.concatenate([powers >> octave for octave in range(octaves)])
 
 
 def _strips(grid: tuple[int, ...]) -> Iterator[Strip]:

@@ -16,13 +16,10 @@ from torch import Tensor, nn
 
 from tokodec.entropy.idnet import CODE_MAX, KNOWN, IdNet, features, units, whole
 from tokodec.entropy.integer import IntegerConv
+from tokodec.entropy.octaves import UNITS, powers
 
 ACTIVATION_MAX = 255
-OCTAVE = 64
-"""Logits are in 1/64 of an octave."""
 _SUM_MAX = 2**24 - 1
-_BITS = OCTAVE / math.log(2)
-"""Units of a logit in one nat."""
 
 
 class Layer(NamedTuple):
@@ -73,8 +70,7 @@ class IdPrior(nn.Module):
         self.register_buffer("packed", torch.zeros(size, -(-dim // 2), dtype=torch.uint8))
         self.register_buffer("fine_logits", torch.zeros(self.coarse, self.fine, dtype=torch.int16))
         self.register_buffer("query_shift", torch.zeros((), dtype=torch.uint8))
-        fractions = 2.0 ** (30 - torch.arange(OCTAVE, dtype=torch.float64) / OCTAVE)
-        self.register_buffer("powers", fractions.round().to(torch.int32))
+        self.register_buffer("powers", powers())
 
     # --- training
 
@@ -97,7 +93,7 @@ class IdPrior(nn.Module):
             outer = [F.relu(net.second(h)) for h in inner]
             queries = torch.stack([net.query(h).abs().amax((0, 2, 3)) for h in outer]).amax(0)
             self._freeze_layers(net, _step(inner), _step(outer), queries)
-            logits = (net.fine - net.fine.amax(1, keepdim=True)) * _BITS
+            logits = (net.fine - net.fine.amax(1, keepdim=True)) * UNITS
             self.fine_logits.copy_(logits.round().clamp(-32_000, 0).to(torch.int16))
             digits = F.pad(exact + CODE_MAX + 1, (0, self.dim % 2)).to(torch.uint8)
             self.packed.copy_(digits[:, ::2] | digits[:, 1::2] << 4)
@@ -112,8 +108,8 @@ class IdPrior(nn.Module):
             step = torch.full((conv.in_channels,), 1 / KNOWN, device=inner.device)
             layer.unit.copy_(layer.quantise(conv, step, CODE_MAX) / inner)
         second[0].unit.copy_(second[0].quantise(second[1], inner, ACTIVATION_MAX) / outer)
-        coarse[0].unit.copy_(coarse[0].quantise(coarse[1], outer, ACTIVATION_MAX) * _BITS)
-        worth = torch.tensor(units(self.dim), dtype=torch.float64, device=outer.device) * _BITS
+        coarse[0].unit.copy_(coarse[0].quantise(coarse[1], outer, ACTIVATION_MAX) * UNITS)
+        worth = torch.tensor(units(self.dim), dtype=torch.float64, device=outer.device) * UNITS
         reach = float((queries * worth).max()) * 1.5
         shift = min(max(math.floor(math.log2(_query_max(self.dim) / max(reach, 1e-6))), 0), 8)
         self.query_shift.fill_(shift)

@@ -165,6 +165,8 @@ def _fill(model: Autoencoder[Any], tensors: Mapping[str, Tensor]) -> None:
     """Copy tensors in; any key that is missing, unexpected or of another shape is an error that lists them."""
     own = model.state_dict()
     missing = own.keys() - tensors.keys()
+    if model.optional() <= missing:
+        missing -= model.optional()
     problems = [f"unexpected {key}" for key in tensors if key not in own]
     if not problems:
         try:

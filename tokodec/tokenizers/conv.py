@@ -82,14 +82,14 @@ class ConvTokenizer(LatticeTokenizer):
         self.refuse(quality)
         if not self.training:
             return self._measured(x)
-        found = self._reconstructed(x) if _trains(self.encoder) or _trains(self.decoder) else self._tokenized(x)
-        if _trains(self.prior):
+        found = self._reconstructed(x) if trains(self.encoder) or trains(self.decoder) else self._tokenized(x)
+        if trains(self.prior):
             found.terms["id_bits"] = self.prior(self._joint(found.aux["ids"]), self._codes())
         return found
 
     def _reconstructed(self, x: Pixels) -> Output:
         z = self.encoder(padded(x, self.stride) - 0.5)
-        quantized = self.quantizer(sequence(z)) if _trains(self.encoder) else self._fixed(z)
+        quantized = self.quantizer(sequence(z)) if trains(self.encoder) else self._fixed(z)
         pixels = self.decoder(lattice(quantized.z, z.shape[2:])).float() + 0.5
         ids = self._on_lattice(quantized.ids, z.shape[2:])
         return output(x, pixels[..., : x.shape[2], : x.shape[3]], dict(quantized.terms), ids)
@@ -179,5 +179,6 @@ def levels(config: ConvTokenizerConfig, blocks: tuple[int, ...]) -> list[Level]:
     return [Level(width=w, blocks=n, kernel=k) for w, n, k in zip(config.widths, blocks, config.kernels, strict=True)]
 
 
-def _trains(module: nn.Module) -> bool:
+def trains(module: nn.Module) -> bool:
+    """Whether any parameter of it is to learn."""
     return any(p.requires_grad for p in module.parameters())

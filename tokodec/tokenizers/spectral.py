@@ -7,13 +7,15 @@ Which id comes first is settled by the transform and need not be learnt: prefixe
 that the networks bend so that little is missed. Networks are those of :mod:`tokodec.tokenizers.conv`; there is no attention. In training
 the tail of the row is dropped, so that every prefix is a picture.
 
+For files the ids have a prior (:mod:`tokodec.entropy.rowprior`).
+
 In ``stable`` numerics a window with an id in doubt is encoded again, alone and in float64.
 
 Sources: tail dropping after Miwa et al., "One-D-Piece", 2025, and Bachmann et al., "FlexTok", ICML 2025; scalar quantization of Mentzer et
 al., ICLR 2024. The order by frequency is ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -22,19 +24,23 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tokodec.api import Output, Pixels
+from tokodec.entropy.rowprior import RowPrior
 from tokodec.entry import Entry, Weights
 from tokodec.nn.pyramid import PyramidDecoder, PyramidEncoder
-from tokodec.nn.spectrum import order, spectrum
+from tokodec.nn.spectrum import near, order, spectrum
 from tokodec.quantizers.base import Choice, SureQuantizer
 from tokodec.quantizers.fsq import FiniteScalarQuantizer
-from tokodec.tokenizers.conv import ConvTokenizerConfig, levels
+from tokodec.tokenizers.conv import ConvTokenizerConfig, levels, trains
 from tokodec.tokenizers.lattice import lattice, sequence
 from tokodec.tokenizers.prefix import PrefixTokenizer
-from tokodec.tokenizers.rows import Parts, Row, Seen, mask
+from tokodec.tokenizers.rows import Parts, Row, Seen, by_window, mask
 
 TOLERANCE = 2e-5
 """Of a coordinate that the quantizer compares, times the scale of its frequency: errors of float32 come out of the encoder, and grow with
 that. The largest that was seen is less than half of it (see the card)."""
+
+_NEAR = 4
+"""So many frequencies around one say how large its numbers are."""
 
 Features = Float[Tensor, "bk c g g"]
 
@@ -111,7 +117,12 @@ class SpectralTokenizer(PrefixTokenizer):
         self.analysis = Analysis(config, places, quantizer.dim)
         self.synthesis = Synthesis(config, places, quantizer.dim)
         self.decoder = PyramidDecoder(levels(config, config.decoder_blocks), config.features)
+        self.prior = RowPrior(near(places, _NEAR), config.levels)
         self.stride, self.row = config.side, places**2
+
+    def optional(self) -> set[str]:
+        """The prior came after the rest."""
+        return {f"prior.{name}" for name in self.prior.state_dict()}
 
     @staticmethod
     def decides_ids(key: str) -> bool:
@@ -137,11 +148,27 @@ class SpectralTokenizer(PrefixTokenizer):
             return parts, {"shorter": self.decoder(self.synthesis(z, mask(seen.sum(1) // 2, self.row)))}
 
     def forward(self, x: Pixels, *, quality: Float[Tensor, " b"] | None = None) -> Output:
-        """As any of rows; in training ``aux`` also says what half of an item's ids, rounded down, decode to: ``shorter``."""
+        """As any of rows; in training ``aux`` also says what half of an item's ids, rounded down, decode to: ``shorter``.
+
+        In training, where the prior has parameters to train, the term ``id_bits`` is what it spends on an id, and nothing else is computed.
+        """
+        if self.training and trains(self.prior):
+            return self._tokenized(x)
         found = super().forward(x, quality=quality)
         if "shorter" in found.aux:
             found.aux["shorter"] = self.whole(self.from_native(found.aux["shorter"].float()), tuple(x.shape[2:]))
         return found
+
+    def _tokenized(self, x: Pixels) -> Output:
+        with torch.no_grad():
+            ids = self._ids(x)
+        bits = self.prior(by_window(ids, self.windows_of(x.shape[2:])))
+        return Output(pixels=None, terms={"id_bits": bits.unflatten(0, (len(x), -1)).mean(1)}, aux={"ids": ids})
+
+    def finish(self, pictures: Iterable[Pixels]) -> None:
+        """Freeze a trained prior."""
+        if self.prior.net is not None:
+            self.prior.freeze()
 
     def to_native(self, x: Pixels) -> Pixels:
         """Around zero: [-0.5, 0.5]."""

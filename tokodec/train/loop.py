@@ -21,6 +21,7 @@ from tokodec.data.crops import Batch, CropConfig, Crops
 from tokodec.data.resident import ResidentCrops
 from tokodec.entropy.idprior import IdPrior
 from tokodec.entropy.rounding import ROUNDINGS, Rounded
+from tokodec.entropy.rowprior import RowPrior
 from tokodec.errors import InputError
 from tokodec.losses.objective import OBJECTIVES, Objective
 from tokodec.nn.resnet import ConvBlock
@@ -82,7 +83,7 @@ class Trainer:
             model.load_state_dict({name: t for name, t in found.items() if not self._fresh(name)} | fresh)
         if "id_bits" in (objective.name for objective in self.recipe.objective):
             for module in model.modules():
-                if isinstance(module, IdPrior):
+                if isinstance(module, IdPrior | RowPrior):
                     module.arm()
         return model
 
