@@ -41,6 +41,7 @@ VARIABLE = {
     "v0-dcvc-rt-intra": (sample(70, 93, 3), "dcvc_rt_intra_test", 0.6),
     "v0-prefix-low": (sample(40, 70, 3), "one_d_piece_test", 0.3),
     "v0-prefix-high": (sample(33, 20, 4), "retok_test", 1.0),
+    "v0-prefix-prior": (sample(40, 70, 3), "spectral_test", 0.9),
     "v0-dcvc-uf-intra": (sample(70, 93, 3), "dcvc_uf_intra_test", 0.6),
 }
 PUBLISHED = (
