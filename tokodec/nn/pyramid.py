@@ -60,5 +60,10 @@ class PyramidDecoder(nn.Module):
         layers += [*_blocks(levels[0]), nn.Conv2d(levels[0].width, 3 * PATCH**2, 3, padding=1), nn.PixelShuffle(PATCH)]
         self.layers = nn.Sequential(*layers)
 
+    @property
+    def last(self) -> Tensor:
+        """The weights that every gradient of a picture passes last."""
+        return next(layer.weight for layer in reversed(self.layers) if isinstance(layer, nn.Conv2d))
+
     def forward(self, z: Float[Tensor, "b d gh gw"]) -> Float[Tensor, "b 3 h w"]:
         return self.layers(z)

@@ -104,6 +104,10 @@ class ConvTokenizer(LatticeTokenizer):
         ids = self.quantizer.ids(sequence(z.float()))
         return Quantized(z=self.quantizer.lookup(ids), ids=ids, vocab=self.quantizer.vocab)
 
+    def last_layer(self) -> Tensor:
+        """The weights that every gradient of a picture passes last."""
+        return self.decoder.last
+
     def finish(self, pictures: Iterable[Pixels]) -> None:
         """Freeze a trained prior; without one, put the codes into an order that one can use."""
         if self.prior.net is None:

@@ -165,6 +165,10 @@ class SpectralTokenizer(PrefixTokenizer):
         bits = self.prior(by_window(ids, self.windows_of(x.shape[2:])))
         return Output(pixels=None, terms={"id_bits": bits.unflatten(0, (len(x), -1)).mean(1)}, aux={"ids": ids})
 
+    def last_layer(self) -> Tensor:
+        """The weights that every gradient of a picture passes last."""
+        return self.decoder.last
+
     def finish(self, pictures: Iterable[Pixels]) -> None:
         """Freeze a trained prior."""
         if self.prior.net is not None:

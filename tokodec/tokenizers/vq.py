@@ -80,11 +80,11 @@ class DualTokenizer(ConvTokenizer):
 MODELS = {
     "vq_f16.v2": Entry(build=VQTokenizer, config=VQConfig(), family="vq", weights=Weights(file="vq_f16.v2.safetensors")),
     "vq_f16.v2-crisp": Entry(build=VQTokenizer, config=VQConfig(), family="vq", weights=Weights(file="vq_f16.v2-crisp.safetensors")),
-    "vq_f8.v1": Entry(
+    "vq_f8.v2": Entry(
         build=VQTokenizer,
         config=VQConfig(widths=(96, 200), encoder_blocks=(1, 3), decoder_blocks=(2, 3), kernels=(3, 5)),
         family="vq",
-        weights=Weights(file="vq_f8.v1.safetensors"),
+        weights=Weights(file="vq_f8.v2.safetensors"),
     ),
     "fsq_f16": Entry(build=FSQTokenizer, config=FSQConfig(), family="vq"),
     "vq_f16_12bit": Entry(
