@@ -1,12 +1,16 @@
 """Rows of frequencies: what a prefix is, and ids that do not depend on circumstances."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
-from tokodec.errors import InputError
+from tokodec.codecs.prefix import COUNTED, COUNTED_PRIOR, PrefixCodec
+from tokodec.errors import CorruptFile, InputError, WeightsMismatch
 from tokodec.losses.reconstruction import Growth
 from tokodec.pretrained import store
 from tokodec.tokenizers import spectral
@@ -89,3 +93,53 @@ def test_a_decoder_does_not_change_the_fingerprint() -> None:
     assert not SpectralTokenizer.decides_ids("synthesis.scale")
     assert not SpectralTokenizer.decides_ids("decoder.layers.0.weight")
     assert SpectralTokenizer.decides_ids("analysis.scale")
+
+
+def without(path: Path, dropped: str) -> str:
+    """The tiny sibling's weights less those whose names begin so."""
+    store.save(store.load("spectral_test"), path, name="spectral_test")
+    with safe_open(str(path), "pt") as file:
+        kept = {name: file.get_tensor(name) for name in file.keys() if not name.startswith(dropped)}  # noqa: SIM118  no mapping
+        meta = file.metadata()
+    save_file(kept, str(path), meta)
+    return f"dir:{path}"
+
+
+def test_weights_of_before_the_prior_have_the_same_ids_and_plain_files(tokenizer: SpectralTokenizer, picture: Any, tmp_path: Path) -> None:
+    old = store.load(without(tmp_path / "old.safetensors", "prior."))
+    assert isinstance(old, SpectralTokenizer)
+    assert not int(old.prior.trained)
+    assert old.fingerprint == tokenizer.fingerprint
+    before, now, size = PrefixCodec(old), PrefixCodec(tokenizer), (40, 70)
+    assert before.fingerprint != now.fingerprint
+    with torch.inference_mode():
+        symbols = now.symbols(picture(*size))
+    (plain,), (under,) = before.write(symbols), now.write(symbols)
+    assert (plain[0], under[0]) == (COUNTED, COUNTED_PRIOR)
+    assert len(under) < len(plain)
+    assert before.read([plain], size).crc32() == now.read([under], size).crc32() == now.read([plain], size).crc32()
+    assert 0 <= 8 * len(under) - float(now.estimate(symbols)[0]) <= 40
+    with pytest.raises(CorruptFile, match="begin with 03"):
+        before.read([under], size)
+
+
+def test_a_prior_that_lacks_a_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMismatch, match=r"missing prior\.table_1"):
+        store.load(without(tmp_path / "less.safetensors", "prior.table_1"))
+
+
+def test_only_the_prior_is_computed_where_only_it_learns(tokenizer: SpectralTokenizer, picture: Any) -> None:
+    tokenizer.prior.arm()
+    found = tokenizer.train()(picture(40, 70, batch=2))
+    assert found.pixels is None
+    bits = found.terms["id_bits"]
+    assert bits.tolist() == pytest.approx([5.906891] * 2), "log2 of 60: nothing is learnt yet"
+    bits.sum().backward()
+    assert tokenizer.prior.net is not None
+    assert all(bool((table.grad != 0).any()) for table in tokenizer.prior.net.tables)
+
+
+def test_the_last_layer_sees_every_gradient_of_a_picture(tokenizer: SpectralTokenizer, picture: Any) -> None:
+    model = tokenizer.requires_grad_().train()
+    (gradient,) = torch.autograd.grad(model(picture(32, 32)).pixels.sum(), model.last_layer())
+    assert bool((gradient != 0).any())
