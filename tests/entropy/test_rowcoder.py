@@ -60,6 +60,21 @@ def test_any_levels(levels: list[int], windows: int) -> None:
     assert abs(8 * len(payload) - coder.bits(ids, windows)) <= 40
 
 
+@given(st.integers(1, 4), st.integers(0, 2**32 - 1), st.sampled_from([2, 5, 60]))
+@settings(deadline=None, max_examples=40)
+def test_more_ids_are_never_fewer_bytes(coder: RowCoder, windows: int, seed: int, size: int) -> None:
+    """Small ids have small digits, which cost nothing at the bottom of the stack."""
+    ids = some(16 * windows, size, seed)
+    sizes = [len(coder.encode(ids[:last], 8 * windows, windows)) for last in range(8 * windows + 1, len(ids) + 1)]
+    assert sizes == sorted(sizes)
+
+
+def test_the_first_digits_may_cost_nothing(coder: RowCoder) -> None:
+    ids = np.zeros(32, np.int64)
+    assert coder.encode(ids, 0, 2) == b""
+    assert np.array_equal(coder.decode(b"", ids[:0], 32, 2), ids)
+
+
 def test_layers_of_a_row() -> None:
     found = [(p.layer, p.place.tolist(), p.window.tolist()) for p in parts(3, 13, 2)]
     assert found == [(1, [1], [1]), (2, [2, 2, 3, 3], [0, 1, 0, 1]), (3, [4, 4, 5, 5, 6], [0, 1, 0, 1, 0])]

@@ -81,10 +81,12 @@ class PrefixCodec(TokenCodec):
         return plan, [self._range(ids[:end], start, s, windows) for start, end, s in zip(starts, ends, sections, strict=True)]
 
     def _range(self, ids: Ids, start: int, section: Section, windows: int) -> bytes:
-        """``ids[start:]``, the shorter of both ways."""
+        """``ids[start:]``, the shorter of both ways; more ids are never fewer bytes, in either."""
         plain = flat.pack([ids[start:]], [section.size])
-        under = b"" if self._row_coder is None else self._row_coder.encode(ids, start, windows)
-        return under if 0 < len(under) < len(plain) else plain
+        if self._row_coder is None:
+            return plain
+        under = self._row_coder.encode(ids, start, windows)
+        return under if len(under) < len(plain) else plain
 
     def check_layers(self, plan: LayerPlan, payloads: Sequence[bytes], size: tuple[int, ...]) -> None:
         """Raise CorruptFile if these cannot be the first layers of a picture of ``size``; ``plan``: of all that there were."""
@@ -96,7 +98,7 @@ class PrefixCodec(TokenCodec):
             )
         for number, (there, payload) in enumerate(zip(self._ranges(plan, size), payloads, strict=False), 1):
             wanted = flat.length([there])
-            if len(payload) != wanted and (self._row_coder is None or not 0 < len(payload) < wanted):
+            if len(payload) != wanted and (self._row_coder is None or len(payload) > wanted):
                 raise CorruptFile(f"layer {number} has {len(payload)} bytes for {there.count} plain ids of {wanted}: damaged")
 
     def read_layers(self, plan: LayerPlan, payloads: Sequence[bytes], size: tuple[int, ...]) -> Symbols:
@@ -157,8 +159,8 @@ class PrefixCodec(TokenCodec):
         if payload[:1] not in self._ways:
             raise CorruptFile(f"a payload of {self.name} does not begin with {payload[:1].hex() or 'nothing'}: damaged, or another model's")
         there = Section(count=1 + int.from_bytes(payload[1 : 1 + width], "little"), size=section.size)
-        size_, wanted = len(payload) - 1 - width, flat.length([there]) if there.count <= section.count else 0
-        if not least <= there.count <= section.count or (size_ != wanted if payload[0] == COUNTED else not 0 < size_ < wanted):
+        rest, wanted = len(payload) - 1 - width, flat.length([there]) if there.count <= section.count else 0
+        if not least <= there.count <= section.count or (rest != wanted if payload[0] == COUNTED else not 0 <= rest < wanted):
             raise CorruptFile(f"{len(payload) - 1} bytes of {there.count} ids, of {least} to {section.count}: wrong size or damaged")
         return there
 

@@ -4,7 +4,8 @@ Layer by layer, digit by digit: first the first digits of all ids of a layer, th
 a whole number.
 
 Payloads are short, so the coder starts from an empty state, and bytes of zero at the end are left out: three bytes at most are lost. An
-empty state gives digits for ever, so what is read must be compared with a checksum of the symbols.
+empty state gives digits for ever, so what is read must be compared with a checksum of the symbols. More ids are never fewer bytes: no
+symbol makes a state smaller, and of two states the larger one stays the larger.
 """
 
 from typing import Any
