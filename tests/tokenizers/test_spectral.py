@@ -33,6 +33,21 @@ def test_a_prefix_is_the_row_with_its_higher_frequencies_zero(tokenizer: Spectra
     assert torch.allclose(one, one[..., :1, :1].expand_as(one), atol=1e-6), "the first frequency is the mean of features"
 
 
+@pytest.mark.parametrize("count", range(1, 6))
+def test_the_last_of_two_or_three_ids_counts_less(tokenizer: SpectralTokenizer, count: int) -> None:
+    """Alone and in a batch of several lengths."""
+    z = torch.randn(2, tokenizer.row, tokenizer.quantizer.dim)
+    counts = torch.ones(count, 1)
+    counts[-1] = spectral.DAMPED if count in (2, 3) else 1
+    synthesis, basis = tokenizer.synthesis, tokenizer.synthesis.basis[:count]
+    wanted = basis.T @ (synthesis.head(z[:, :count]) * synthesis.scale[:count, None].exp() * counts)
+    seen = torch.zeros(2, tokenizer.row, dtype=torch.bool)
+    seen[0, :count] = True
+    seen[1, : count + 7] = True
+    assert torch.allclose(synthesis(z[:, :count]).flatten(2).mT, wanted, atol=1e-5)
+    assert torch.allclose(synthesis(z, seen)[0].flatten(1).mT, wanted[0], atol=1e-5)
+
+
 def test_qualities_are_lengths_by_their_logarithm(tokenizer: SpectralTokenizer) -> None:
     kept = tokenizer.kept(torch.linspace(0, 1, 101))
     assert (int(kept[0]), int(kept[-1])) == (1, tokenizer.row)
