@@ -9,6 +9,7 @@ from tokodec.catalogue import folder
 from tokodec.errors import InputError
 from tokodec.train.recipe import PhaseRecipe, Recipe, fill, read_recipe
 from tokodec.train.schedule import moment, past
+from tokodec.zoo import MODELS, newest
 
 MINIMAL = {
     "model": "hyperprior_vr_test",
@@ -26,6 +27,7 @@ WARM_STARTS = {tomllib.loads(p.read_text(encoding="utf-8")).get("warm_start") fo
 def test_shipped_recipes_are_recipes(path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe.steps > 0
+    assert newest(recipe.model, MODELS) in MODELS, "the package has no such model"
     goes_on = f"dir:runs/{path.stem}" in WARM_STARTS
     assert goes_on or moment(recipe, recipe.steps - 1).rate < 0.01, "the learning rate does not end near zero"
 

@@ -19,7 +19,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tokodec import storage
 from tokodec.api import DiscreteTokenizer, Symbols
 from tokodec.codecs.token import TokenCodec
 from tokodec.entropy import flat
@@ -96,7 +95,7 @@ class PrefixCodec(TokenCodec):
                 f"{size[1]} x {size[0]} pixels have {least} to {section.count} ids; the plan of layers begins with {plan.layers[0].ids} "
                 f"and ends with {plan.layers[-1].ids}: it is damaged"
             )
-        for number, (there, payload) in enumerate(zip(self._ranges(plan, size), payloads, strict=False), 1):
+        for number, (there, payload) in enumerate(zip(self._ranges(plan.first(len(payloads)), size), payloads, strict=True), 1):
             wanted = flat.length([there])
             if len(payload) != wanted and (self._row_coder is None or len(payload) > wanted):
                 raise CorruptFile(f"layer {number} has {len(payload)} bytes for {there.count} plain ids of {wanted}: damaged")
@@ -173,18 +172,13 @@ class PrefixCodec(TokenCodec):
 
     @cached_property
     def _row_coder(self) -> RowCoder | None:
-        return None if self._row_prior is None else RowCoder(self._row_prior.frozen())
+        return None if self._prior is None else RowCoder(self._prior.frozen())
 
     @property
-    def _row_prior(self) -> RowPrior | None:
+    def _prior(self) -> RowPrior | None:
         """Of the tokenizer, if it is trained."""
         found = (module for module in self.tokenizer.children() if isinstance(module, RowPrior))
         return next((prior for prior in found if int(prior.trained)), None)
-
-    def _fingerprint(self) -> bytes:
-        """Of what decides ids, and of the prior, if there is a trained one."""
-        prior = self._row_prior
-        return storage.fingerprint(self.tokenizer.fingerprint, {} if prior is None else prior.state_dict())
 
     def _row(self, one: Symbols) -> Ids:
         """The ids of one item that there are."""

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Int32
-from torch import Tensor
+from torch import Tensor, nn
 
 from tokodec import storage
 from tokodec.api import Codec, DiscreteTokenizer, Output, Pixels, Stream, Symbols, Tokens
@@ -132,10 +132,10 @@ class TokenCodec(Codec):
     def _coder(self) -> IdCoder | None:
         """Under the trained prior of the only lattice, if there is one."""
         prior = self._prior
-        return IdCoder(prior.frozen()) if prior is not None and int(prior.trained) else None
+        return IdCoder(prior.frozen()) if isinstance(prior, IdPrior) and int(prior.trained) else None
 
     @property
-    def _prior(self) -> IdPrior | None:
+    def _prior(self) -> nn.Module | None:
         return next((module for module in self.tokenizer.children() if isinstance(module, IdPrior)), None)
 
     def _joint(self, symbols: Symbols) -> Int[np.ndarray, "b h w"]:
@@ -169,7 +169,7 @@ class TokenCodec(Codec):
         ]
 
     def _fingerprint(self) -> bytes:
-        """Of what decides ids, and of the prior."""
+        """Of what decides ids, and of the prior, if there is one."""
         return storage.fingerprint(self.tokenizer.fingerprint, self._prior.state_dict() if self._prior is not None else {})
 
     @cached_property

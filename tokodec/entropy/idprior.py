@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tokodec.entropy.idnet import CODE_MAX, KNOWN, IdNet, features, units, whole
 from tokodec.entropy.integer import IntegerConv
 from tokodec.entropy.octaves import UNITS, powers
+from tokodec.entropy.prior import Prior
 
 ACTIVATION_MAX = 255
 _SUM_MAX = 2**24 - 1
@@ -46,7 +47,7 @@ class Frozen(NamedTuple):
     powers: Int[np.ndarray, " octave"]
 
 
-class IdPrior(nn.Module):
+class IdPrior(Prior):
     """``size`` ids whose code vectors have ``dim`` coordinates. An id is a cell and a place in it: ``divmod(id, fine)``.
 
     ``arm`` adds what training needs as ``net``, ``freeze`` takes it off again. Until then nothing is ``trained``.

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokodec.entropy.octaves import UNITS, powers
+from tokodec.entropy.prior import Prior
 from tokodec.entropy.rowcontext import RowContext, parts
 
 _LOGIT_MAX = 32_000
@@ -36,7 +37,7 @@ class RowNet(nn.Module):
         self.tables = nn.ParameterList(torch.zeros(context.rows(c), n) for c, n in enumerate(context.levels))
 
 
-class RowPrior(nn.Module):
+class RowPrior(Prior):
     """``arm`` adds what training needs as ``net``, ``freeze`` takes it off again. Until then nothing is ``trained``.
 
     ``near`` and ``levels``: see :class:`tokodec.entropy.rowcontext.RowContext`.

@@ -19,9 +19,8 @@ from tokodec.api import Autoencoder, DiscreteTokenizer, Output
 from tokodec.data import shards
 from tokodec.data.crops import Batch, CropConfig, Crops
 from tokodec.data.resident import ResidentCrops
-from tokodec.entropy.idprior import IdPrior
+from tokodec.entropy.prior import Prior
 from tokodec.entropy.rounding import ROUNDINGS, Rounded
-from tokodec.entropy.rowprior import RowPrior
 from tokodec.errors import InputError
 from tokodec.losses.objective import OBJECTIVES, Objective
 from tokodec.nn.resnet import ConvBlock
@@ -83,7 +82,7 @@ class Trainer:
             model.load_state_dict({name: t for name, t in found.items() if not self._fresh(name)} | fresh)
         if "id_bits" in (objective.name for objective in self.recipe.objective):
             for module in model.modules():
-                if isinstance(module, IdPrior | RowPrior):
+                if isinstance(module, Prior):
                     module.arm()
         return model
 
