@@ -3,8 +3,9 @@
     python -m benchmarks.convolutions
 
 One thread; CPU ms, medians of eleven rounds in turns, and the ratio with quartiles. float64: :mod:`tokodec.nn.winograd` with its kernel
-kept, beside ``conv2d``. float32: ``tokodec.nn.strided.Deconv`` to a picture, beside ``conv_transpose2d``. *Difference*: the largest,
-relative to the largest result.
+kept, beside ``conv2d``. float32: ``tokodec.nn.strided.Deconv`` to a picture, beside ``conv_transpose2d``. bfloat16:
+:mod:`tokodec.nn.winograd_half` at the shapes of published tokenizers, beside ``conv2d``. *Difference*: the largest, relative to the largest
+result.
 """
 
 import time
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tokodec.nn import winograd_half
 from tokodec.nn.precise import PreciseConv
 from tokodec.nn.strided import Deconv
 
@@ -30,6 +32,8 @@ PRECISE = (
 """Channels, width, kernel, height and width of latents."""
 PICTURES = (128, 192)
 """Channels at half the size."""
+HALVES = ((512, 512, 16), (512, 512, 32), (512, 512, 64), (256, 512, 32), (256, 256, 64), (128, 256, 64), (128, 128, 128))
+"""Channels, width, height and width of maps; the last three are not computed so in models."""
 
 
 def compared(name: str, ours: Callable[[], Tensor], theirs: Callable[[], Tensor]) -> str:
@@ -63,6 +67,17 @@ def main() -> None:
             x = torch.randn(1, channels, 256, 384).contiguous(memory_format=torch.channels_last)
             plain = lambda d=deconv, x=x: F.conv_transpose2d(x, d.weight, d.bias, 2, 2, 1)  # noqa: E731
             print(compared(f"float32 transposed 5x5, {channels} to 3, 384x256", lambda d=deconv, x=x: d(x), plain), flush=True)
+        for channels, width, side in HALVES:
+            print(_halved(channels, width, side), flush=True)
+
+
+def _halved(channels: int, width: int, side: int) -> str:
+    """A row of bfloat16."""
+    x, weight = torch.randn(1, channels, side, side), torch.randn(width, channels, 3, 3) / channels**0.5 / 3
+    x, half = (t.bfloat16().contiguous(memory_format=torch.channels_last) for t in (x, weight))
+    kernel, bias = winograd_half.kernels(weight), torch.randn(width).bfloat16()
+    name = f"bfloat16 3x3, {channels} to {width}, {side}x{side}"
+    return compared(name, lambda: winograd_half.conv(x, kernel, bias), lambda: F.conv2d(x, half, bias, padding=1))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,14 @@ class Halved(Kept):
 
         A weight that can still learn is never kept: fused optimisers change it without a trace.
         """
-        if weight.device.type != "cpu" or weight.requires_grad or torch.is_grad_enabled() or not torch.is_autocast_enabled("cpu"):
-            return weight
-        return super().of(weight) if torch.get_autocast_dtype("cpu") == torch.bfloat16 else weight
+        return super().of(weight) if halves(weight) else weight
+
+
+def halves(weight: Tensor) -> bool:
+    """Whether autocast computes with a weight in bfloat16, for inference on a processor."""
+    if weight.device.type != "cpu" or weight.requires_grad or torch.is_grad_enabled() or not torch.is_autocast_enabled("cpu"):
+        return False
+    return torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
 def _halved(weight: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokodec.nn import onednn
 from tokodec.nn.halved import Halved
 
 _THIN = 64
@@ -46,7 +47,10 @@ class ThinLinear(nn.Linear):
 
 
 def thin(x: Float[Tensor, "... c"], weight: Float[Tensor, "d c"], bias: Float[Tensor, " d"] | None) -> Float[Tensor, "... d"]:
-    """A linear map; with few outputs in float64."""
-    if len(weight) >= _THIN or x.dtype != torch.float32 or torch.is_autocast_enabled(x.device.type):
+    """A linear map; with few outputs in float64, with many by oneDNN."""
+    if x.dtype != torch.float32 or torch.is_autocast_enabled(x.device.type):
         return F.linear(x, weight, bias)
-    return F.linear(x.double(), weight.double(), bias.double() if bias is not None else None).float()
+    if len(weight) < _THIN:
+        return F.linear(x.double(), weight.double(), bias.double() if bias is not None else None).float()
+    factors = (x, weight) if bias is None else (x, weight, bias)
+    return onednn.linear(x, weight, bias) if onednn.computes(*factors) else F.linear(x, weight, bias)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tokodec.nn.attention import attend
 from tokodec.nn.conv import Conv
-from tokodec.nn.mix import Mix
+from tokodec.nn.mix import Mix, ThinLinear
 from tokodec.nn.resnet import added
 
 Map = Float[Tensor, "b c h w"]
@@ -73,7 +73,7 @@ class Attention(nn.Module):
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
         self.norm = norm(channels, groups)
-        self.query, self.key, self.value, self.out = (nn.Linear(channels, channels) for _ in range(4))
+        self.query, self.key, self.value, self.out = (ThinLinear(channels, channels) for _ in range(4))
 
     def forward(self, x: Map) -> Map:
         return self.among(x, self.norm(x))
