@@ -37,6 +37,7 @@ PUBLISHED = (
     "vqgan_f16_16384",
     "llamagen_vq16",
     "ibq_16384",
+    "ibq_262144",
     "open_magvit2_256",
     "bae_16",
     "cosmos_di_16x16",

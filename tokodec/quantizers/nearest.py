@@ -22,6 +22,8 @@ _ROWS = 1 << 14
 """Codes at a time."""
 _DEVICE_BYTES = 128 << 20
 """Elsewhere few large products are better than many small ones."""
+_LONG = 32
+"""Products of shorter vectors cost less than new memory for what they give."""
 
 
 @torch.no_grad()
@@ -38,23 +40,31 @@ def strongest(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> Int[Tenso
 
 def _best(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"], less: Float[Tensor, " k"]) -> Int[Tensor, " n"]:
     """A part of the table at a time: one that a cache holds is read from memory once for all vectors."""
-    found = [_best_of(z, *part) for part in zip(codes.split(_ROWS), less.split(_ROWS), strict=True)]
-    ids, scores = (torch.stack(parts) for parts in zip(*found, strict=True))
-    part = scores.argmax(0, keepdim=True)
-    return (ids.gather(0, part) + part * _ROWS)[0]
+    ids, best = z.new_zeros(len(z), dtype=torch.int64), z.new_full((len(z),), -torch.inf)
+    for i, part in enumerate(zip(codes.split(_ROWS), less.split(_ROWS), strict=True)):
+        _improve(ids, best, z, part, i * _ROWS)
+    return ids
 
 
-def _best_of(
-    z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"], less: Float[Tensor, " k"]
-) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
-    """The best of some codes, and its score."""
-    ids, best = [z.new_empty(0, dtype=torch.int64)], [z.new_empty(0)]
-    for scores in _scores(z, codes, less):
+def _improve(
+    ids: Int[Tensor, " n"],
+    best: Float[Tensor, " n"],
+    z: Float[Tensor, "n d"],
+    part: tuple[Float[Tensor, "k d"], Float[Tensor, " k"]],
+    first: int,
+) -> None:
+    """Put the codes of a part, whose first is ``first``, where their scores are better than the best so far.
+
+    Nothing is made that stays: between pieces of memory of some megabytes it would keep a heap from shrinking.
+    """
+    columns = _at_once(z, part[0])
+    for scores, id_, top in zip(_scores(z, *part), ids.split(columns), best.split(columns), strict=True):
         groups = scores.amax(1)
         group = groups.argmax(0)
-        ids.append(group * scores.shape[1] + _columns(scores, group).argmax(1))
-        best.append(groups.amax(0))
-    return torch.cat(ids), torch.cat(best)
+        here, found = group * scores.shape[1] + _columns(scores, group).argmax(1) + first, groups.amax(0)
+        better = found > top
+        id_.copy_(torch.where(better, here, id_))
+        top.copy_(torch.where(better, found, top))
 
 
 @torch.no_grad()
@@ -93,8 +103,21 @@ def _scores(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"], less: Float[Te
     missing = groups * size - len(codes)
     bias = F.pad(-less, (0, missing), value=-torch.inf)[:, None]
     padded = F.pad(codes, (0, 0, 0, missing)) if missing else codes  # a large table is not copied for nothing
-    columns = _CACHED if z.device.type == "cpu" else max(_DEVICE_BYTES // (z.element_size() * len(codes)), 1)
-    for part in z.split(columns):
-        ours = onednn.computes(padded, part)
-        scores = onednn.linear(padded, part).add_(bias) if ours else torch.addmm(bias, padded, part.t())
-        yield scores.view(groups, size, -1)
+    parts = z.split(_at_once(z, codes))
+    if codes.shape[1] >= _LONG and onednn.computes(padded, z):
+        found = (onednn.linear(padded, part).add_(bias) for part in parts)
+    else:
+        found = _in_one_memory(bias, padded, parts)
+    return (scores.view(groups, size, -1) for scores in found)
+
+
+def _at_once(z: Float[Tensor, "n d"], codes: Float[Tensor, "k d"]) -> int:
+    """So many vectors."""
+    return _CACHED if z.device.type == "cpu" else max(_DEVICE_BYTES // (z.element_size() * len(codes)), 1)
+
+
+def _in_one_memory(bias: Float[Tensor, "k 1"], codes: Float[Tensor, "k d"], parts: tuple[Tensor, ...]) -> Iterator[Float[Tensor, "k m"]]:
+    """Whoever takes a part is done with it before the next."""
+    memory = torch.empty(len(codes) * max(map(len, parts)), dtype=codes.dtype, device=codes.device)
+    for part in parts:
+        yield torch.addmm(bias, codes, part.t(), out=memory[: len(codes) * len(part)].view(len(codes), len(part)))
