@@ -19,7 +19,7 @@ def test_attention_by_matrices_is_attention(places: int) -> None:
         ours = attend(q.to(BF16), k.to(BF16), v.to(BF16)).float()
     wanted = F.scaled_dot_product_attention(q, k, v)
     assert (ours - wanted).norm() < 0.01 * wanted.norm()
-    assert torch.equal(attend(q, k, v), wanted)
+    assert torch.allclose(attend(q, k, v), wanted, rtol=0, atol=2e-6)
 
 
 def test_attention_in_bfloat16_takes_batches_however_they_lie_in_memory() -> None:
@@ -30,6 +30,25 @@ def test_attention_in_bfloat16_takes_batches_however_they_lie_in_memory() -> Non
         with torch.no_grad():
             found = attend(q, k, v).float()
         assert torch.allclose(found, torch.nn.functional.scaled_dot_product_attention(q.float(), k.float(), v.float()), atol=0.02)
+
+
+@pytest.mark.parametrize("keys", [511, 512, 600])
+def test_attention_in_float32_does_not_depend_on_threads_batch_or_memory(keys: int) -> None:
+    q, k, v = (
+        torch.randn(3, keys, 2 * 16, generator=torch.Generator().manual_seed(i)).unflatten(2, (2, 16)).transpose(1, 2) for i in range(3)
+    )
+    q, before = q[:, :, :130], torch.get_num_threads()
+    with torch.inference_mode():
+        whole = attend(q, k, v)
+        assert torch.allclose(whole, F.scaled_dot_product_attention(q, k, v), rtol=0, atol=2e-6)
+        try:
+            for threads in (1, 2):
+                torch.set_num_threads(threads)
+                assert torch.equal(attend(q, k, v), whole)
+                assert torch.equal(attend(q[1:2], k[1:2], v[1:2])[0], whole[1])
+                assert torch.equal(attend(q.contiguous(), k.contiguous(), v.contiguous()), whole)
+        finally:
+            torch.set_num_threads(before)
 
 
 def test_attention_in_bfloat16_has_gradients() -> None:
