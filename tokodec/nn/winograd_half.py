@@ -83,7 +83,7 @@ def _sum(products: BFloat16[Tensor, "4 4 down across d"], out: BFloat16[Tensor, 
     """Products, which are overwritten, to the results of their tiles."""
     rows = products.unbind(0)
     _sums(rows, rows[:2])
-    for row, to in zip(rows, out.unbind(1), strict=False):
+    for row, to in zip(rows[:2], out.unbind(1), strict=True):
         _sums(row.unbind(0), to.unbind(2))
 
 
