@@ -25,7 +25,7 @@ def test_a_row_is_the_same_alone_in_any_batch_and_with_any_number_of_threads(cha
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            for rows in (1, 2, 3, 31, 32, 33, 197, 300):
+            for rows in (1, 2, 3, 8, 15, 16, 17, 33, 197, 300):
                 assert torch.equal(onednn.linear(x[:rows], weight, bias), whole[:rows])
                 assert torch.equal(onednn.linear(x[-rows:].view(1, rows, -1), weight, bias)[0], whole[-rows:])
     finally:
