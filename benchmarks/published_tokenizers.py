@@ -91,17 +91,15 @@ def jobs(name: str, x: Tensor) -> dict[str, Callable[[], Tensor]]:
 def measured(name: str, x: Tensor, profiles: list[str], rounds: int) -> dict[str, object]:
     """Medians in seconds, ratios to ``plain`` with quartiles, and how many ids are not those of ``plain``."""
     todo = {key: job for key, job in jobs(name, x).items() if key in ("plain", *profiles)}
+    ids = {key: job() for key, job in todo.items()}
     times: dict[str, list[float]] = {key: [] for key in todo}
-    for round_ in range(rounds + 1):
+    for _ in range(rounds):
         for key, job in todo.items():
-            took = seconds(job)
-            if round_:
-                times[key].append(took)
+            times[key].append(seconds(job))
     row: dict[str, object] = {f"{key} s": round(float(np.median(t)), 4) for key, t in times.items()}
     for key in profiles:
         ratios = np.array(times["plain"]) / np.array(times[key])
         row[f"{key} times plain"] = [round(float(q), 3) for q in np.quantile(ratios, (0.5, 0.25, 0.75))]
-    ids = {key: job() for key, job in todo.items()}
     for key in profiles:
         row[f"{key} ids that differ"] = int((ids[key] != ids["plain"]).sum())
     return {**row, "ids": ids["plain"].numel()}

@@ -52,5 +52,4 @@ def thin(x: Float[Tensor, "... c"], weight: Float[Tensor, "d c"], bias: Float[Te
         return F.linear(x, weight, bias)
     if len(weight) < _THIN:
         return F.linear(x.double(), weight.double(), bias.double() if bias is not None else None).float()
-    factors = (x, weight) if bias is None else (x, weight, bias)
-    return onednn.linear(x, weight, bias) if onednn.computes(*factors) else F.linear(x, weight, bias)
+    return onednn.linear(x, weight, bias)

@@ -15,21 +15,22 @@ _COLUMNS = 2
 """Fewer take another way, with another order of summation: rows below 16 with oneDNN 3.5 (PyTorch 2.6), below 2 with later ones."""
 
 
-def computes(*factors: Tensor) -> bool:
-    """Whether products of these are computed here: in float32 on a processor with AVX-512, of what needs no gradient."""
-    if not _is_there() or (torch.is_grad_enabled() and any(factor.requires_grad for factor in factors)):
+def computes(*factors: Tensor | None) -> bool:
+    """Whether products of these are oneDNN's: in float32 on a processor with AVX-512, of what needs no gradient."""
+    given = [factor for factor in factors if factor is not None]
+    if not _is_there() or (torch.is_grad_enabled() and any(factor.requires_grad for factor in given)):
         return False
-    plain = all(factor.device.type == "cpu" and factor.dtype == torch.float32 for factor in factors)
+    plain = all(factor.device.type == "cpu" and factor.dtype == torch.float32 for factor in given)
     return plain and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
 
 
 def linear(x: Float[Tensor, "... c"], weight: Float[Tensor, "d c"], bias: Float[Tensor, " d"] | None = None) -> Float[Tensor, "... d"]:
-    """``x @ weight.T + bias``, where :func:`computes` says so."""
-    rows = x.reshape(-1, x.shape[-1])
-    if not len(rows) or not len(weight):
+    """``x @ weight.T + bias``, by oneDNN where :func:`computes` says so."""
+    if not computes(x, weight, bias) or not x.numel() or not len(weight):
         return F.linear(x, weight, bias)
+    rows = x.reshape(-1, x.shape[-1])
     wide = bias if bias is None or len(bias) >= _COLUMNS else F.pad(bias, (0, _COLUMNS - len(bias)))
-    found = torch.ops.mkldnn._linear_pointwise(_several(rows, _ROWS), _several(weight, _COLUMNS), wide, "none", [], "")  # noqa: SLF001  no public name
+    found = _product(_several(rows, _ROWS), _several(weight, _COLUMNS), wide)
     return found[: len(rows), : len(weight)].reshape(*x.shape[:-1], len(weight))
 
 
@@ -42,3 +43,7 @@ def _is_there() -> bool:
 def _several(rows: Float[Tensor, "n c"], least: int) -> Float[Tensor, "m c"]:
     """In one piece: of rows with gaps between them oneDNN has nothing but a reference implementation."""
     return rows.contiguous() if len(rows) >= least else F.pad(rows, (0, 0, 0, least - len(rows)))
+
+
+def _product(rows: Float[Tensor, "n c"], weight: Float[Tensor, "d c"], bias: Float[Tensor, " d"] | None) -> Float[Tensor, "n d"]:
+    return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")  # noqa: SLF001  no public name
